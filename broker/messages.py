@@ -1,0 +1,354 @@
+"""What travels on the bus: frozen, typed, encoded as JSON. Dicts stop at the edge.
+
+Times are RFC 3339 UTC with milliseconds on everything we publish. A field that has no value is
+left out, never null. Telemetry itself is free-form and is read by `broker.telemetry`.
+"""
+
+import re
+from datetime import datetime
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+Text = Annotated[str, Meta(max_length=1024)]
+Metric = Annotated[str, Meta(max_length=64)]
+
+
+class BadMessageError(ValueError):
+    """The payload is not what the channel carries; the message says where it differs."""
+
+
+class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The family of everything published as JSON."""
+
+
+class MetricInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of one metric: its unit, and the span its values may have."""
+
+    unit: str
+    min: float | None = None
+    max: float | None = None
+
+
+class Place(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    site: Text | None = None
+    area: Text | None = None
+    line: Text | None = None
+
+
+class Status(Message, frozen=True, kw_only=True):
+    """Whether a client is connected; `offline` is what its last will says."""
+
+    state: Literal["online", "offline"]
+    boot: str | None = None
+
+
+class Announce(Message, frozen=True, kw_only=True):
+    """What a machine says of itself."""
+
+    name: Text | None = None
+    type: Text | None = None
+    place: Place | None = None
+    metrics: dict[Metric, MetricInfo] = {}
+    rated_power_kw: float | None = None
+    parent: str | None = None
+
+
+class Machine(Message, frozen=True, kw_only=True):
+    """The machine as the gateway knows it."""
+
+    machine: str
+    name: str
+    first_seen: datetime
+    type: str | None = None
+    place: Place | None = None
+    metrics: dict[str, MetricInfo] = {}
+    rated_power_kw: float | None = None
+    parent: str | None = None
+
+
+class LatestValue(Struct, frozen=True, kw_only=True):
+    """One metric's last value; a text is a state such as `operating_mode`."""
+
+    ts: datetime
+    value: float | str
+
+
+class Latest(Message, frozen=True, kw_only=True):
+    """The last value of every metric, each with its own time; never a time in the future."""
+
+    machine: str
+    values: dict[str, LatestValue]
+
+
+class ExpectedMetric(Struct, frozen=True, kw_only=True):
+    """What the model expects a metric to be, in the metric's own unit; `score` is 1 at the threshold."""
+
+    expected: float
+    low: float
+    high: float
+    score: float
+
+
+class Expected(Message, frozen=True, kw_only=True):
+    machine: str
+    ts: datetime
+    operating_state: str
+    score: float
+    metrics: dict[str, ExpectedMetric] = {}
+
+
+class Health(Message, frozen=True, kw_only=True):
+    """How a machine's data arrives. `clock_skew_s` is device time minus arrival time."""
+
+    machine: str
+    state: Literal["ok", "stale", "offline", "bad_data"]
+    last_seen: datetime
+    rejected: int
+    clock_skew_s: float
+    period_s: float | None = None
+
+
+Severity = Literal["info", "warning", "critical"]
+AnomalyType = Literal[
+    "spike",
+    "level_shift",
+    "drift",
+    "stuck_sensor",
+    "missing_data",
+    "standby_waste",
+    "pattern",
+    "multivariate",
+]
+
+
+class Contributor(Struct, frozen=True, kw_only=True):
+    """`share` is 0..1; the shares of one event add up to 1."""
+
+    metric: str
+    share: float
+
+
+class Deviation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`absolute` in the metric's unit, `pct` of the expected value (left out where that is 0)."""
+
+    absolute: float
+    sigma: float
+    pct: float | None = None
+
+
+class ModelRef(Struct, frozen=True, kw_only=True):
+    name: str
+    version: str
+
+
+class Anomaly(Message, frozen=True, kw_only=True):
+    """One event of an episode. `anomaly_id` is the same for every event of it and for every rerun.
+
+    `score` is 1 at `threshold` = 1; `low` and `high` are the band in the metric's unit.
+    """
+
+    anomaly_id: str
+    phase: Literal["opened", "updated", "closed"]
+    machine: str
+    machine_name: str
+    metric: str
+    value: float
+    expected: float
+    low: float
+    high: float
+    deviation: Deviation
+    score: float
+    threshold: float
+    severity: Severity
+    anomaly_type: AnomalyType
+    operating_state: str
+    contributors: tuple[Contributor, ...]
+    started_at: datetime
+    duration_s: float
+    model: ModelRef
+    ts: datetime
+    published_at: datetime
+    excess_kwh: float | None = None
+    cost: float | None = None
+
+
+class Alarm(Message, frozen=True, kw_only=True):
+    machine: str
+    code: str
+    state: Literal["unacknowledged", "acknowledged", "returned", "shelved", "suppressed", "out_of_service"]
+    priority: Literal["low", "medium", "high", "critical"]
+    text: str
+    first_at: datetime
+    last_at: datetime
+    occurrences: int
+    anomaly_id: str | None = None
+    shelved_until: datetime | None = None
+
+
+class Training(Message, frozen=True, kw_only=True):
+    """The current or last job. `progress` is 0..100 as work done; `seq` orders the messages of a job."""
+
+    job_id: str
+    machine: str
+    model: str
+    status: Literal["queued", "running", "completed", "failed", "cancelled"]
+    stage: str
+    progress: float
+    seq: int
+    updated_at: datetime
+    eta_s: float | None = None
+    metrics: dict[str, float] = {}
+    error: str | None = None
+
+
+class ModelCard(Message, frozen=True, kw_only=True):
+    """The model in service."""
+
+    machine: str
+    model: str
+    version: str
+    kind: str
+    trained_from: datetime
+    trained_to: datetime
+    trained_at: datetime
+    samples: int
+    features: tuple[str, ...]
+    metrics: dict[str, float] = {}
+    valid_range: dict[str, tuple[float, float]] = {}
+    drift: float | None = None
+
+
+class Kpi(Message, frozen=True, kw_only=True):
+    machine: str
+    kpi: str
+    window: str
+    value: float
+    unit: str
+    ts: datetime
+    baseline: float | None = None
+    deviation_pct: float | None = None
+
+
+class Service(Message, frozen=True, kw_only=True):
+    """A service of ours; `lost` is what its last will says."""
+
+    state: Literal["starting", "ok", "degraded", "stopped", "lost"]
+    version: str
+    started: datetime
+    dependencies: dict[str, str] = {}
+
+
+class SystemAlert(Message, frozen=True, kw_only=True):
+    alert_type: str
+    severity: Severity
+    message: str
+    ts: datetime
+    details: dict[str, str] = {}
+
+
+class Counters(Message, frozen=True, kw_only=True):
+    """Counters since the service started."""
+
+    ts: datetime
+    counters: dict[str, float]
+
+
+class Percentiles(Struct, frozen=True, kw_only=True):
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+class Performance(Message, frozen=True, kw_only=True):
+    """Latency of each hop over the last minute."""
+
+    ts: datetime
+    hops: dict[str, Percentiles]
+
+
+class Breakers(Message, frozen=True, kw_only=True):
+    """State of each dependency: `ok`, or what is wrong with it."""
+
+    ts: datetime
+    dependencies: dict[str, str]
+
+
+class Rejected(Message, frozen=True, kw_only=True):
+    """Why a message, or one field of it, was refused. `head` is the first 1 KiB, escaped."""
+
+    reason: str
+    text: str
+    topic: str
+    head: str
+    size_bytes: int
+    ts: datetime
+    count: int = 1
+    field: str | None = None
+
+
+class Say(Message, frozen=True, kw_only=True):
+    text: str
+    priority: Literal["low", "medium", "high", "critical"]
+    dedupe: str
+    expires_at: datetime
+    alarm: str | None = None
+
+
+class Command(Message, frozen=True, kw_only=True):
+    """`id` makes it idempotent; `args` belong to the verb; `reply_to` is for MQTT 3.1.1 clients."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=64)]
+    args: dict[str, str | float | bool | None] = {}
+    reply_to: str | None = None
+    sent_at: datetime | None = None
+
+
+class Fault(Struct, frozen=True, kw_only=True):
+    code: str
+    text: str
+
+
+class Reply(Message, frozen=True, kw_only=True):
+    id: str
+    ok: bool
+    result: dict[str, str | float | bool | None] = {}
+    error: Fault | None = None
+
+
+class Committed(Message, frozen=True, kw_only=True):
+    """Everything the client sent up to `seq` of `boot` is in the database."""
+
+    boot: str
+    seq: int
+    ts: datetime
+
+
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+
+_encoder = msgspec.json.Encoder()
+# msgspec writes as many digits as it needs; the contract is three, always.
+_MICROSECONDS = re.compile(rb'(T\d\d:\d\d:\d\d\.\d{3})\d{3}Z"')
+_SECONDS = re.compile(rb'(T\d\d:\d\d:\d\d)Z"')
+
+
+def encode(message: object) -> bytes:
+    """Encode a message, or a list or dict of them, as JSON with times in milliseconds.
+
+    Datetimes must be aware and in UTC.
+    """
+    text = _encoder.encode(message)
+    return _SECONDS.sub(rb'\1.000Z"', _MICROSECONDS.sub(rb'\1Z"', text))
+
+
+def decode(kind: type[AnyMessage], payload: bytes) -> AnyMessage:
+    """Decode JSON into `kind`; unknown fields are ignored.
+
+    Raises BadMessageError naming the field that differs.
+    """
+    try:
+        return msgspec.json.decode(payload, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMessageError(str(error)) from error
