@@ -1,0 +1,406 @@
+"""The connection to the broker: the only file that knows an MQTT client.
+
+Streams and kept state outlive connections: a `Bus` connects for ever, subscribes again, and sends its
+retained state again each time, because a restarted broker may have forgotten it.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import aiomqtt
+import structlog
+from paho.mqtt import client as paho
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from broker.channels import SERVICE, STATUS, Channel, Telemetry
+from broker.messages import Message, Service, Status, decode, encode
+from broker.topics import ServiceTopic, StatusTopic, Topic
+
+BACKOFF_FIRST_S: Final = 0.2
+BACKOFF_MOST_S: Final = 15.0
+KEEPALIVE_S: Final = 15
+SESSION_EXPIRY_S: Final = 7 * 24 * 3600
+RECEIVE_MAXIMUM: Final = 2000
+KEPT_AT_ONCE: Final = 100
+STOP_S: Final = 3.0
+_NO_RETAINED: Final = 2  # MQTT 5 retain handling: do not send retained messages on subscribe
+
+Where = TypeVar("Where", bound=Topic)
+What = TypeVar("What", bound=Message)
+Result = TypeVar("Result")
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class BusAddress:
+    """Where the broker is, and the root all our topics stand under."""
+
+    host: str
+    port: int
+    root: str = "enms"
+
+
+class LostConnectionError(ConnectionError):
+    """The connection ended while a call was waiting for the broker's answer."""
+
+
+class _Connection:
+    """One connection's life; what was received on it can be acknowledged only while it lasts."""
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self.client = client
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def close(self) -> None:
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    def ack(self, mid: int, qos: int) -> None:
+        if not self.lost.done():
+            self.client._client.ack(mid, qos)  # noqa: SLF001  aiomqtt has no manual acknowledgement
+
+    async def call(self, call: Awaitable[Result]) -> Result:
+        """Await a call to the broker, but no longer than the connection lasts."""
+        task = asyncio.ensure_future(call)
+        try:
+            either: set[asyncio.Future[Any]] = {task, self.lost}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise LostConnectionError
+            return task.result()
+        finally:
+            task.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message as it came: `topic` is relative to the root, `arrived` is UTC."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    arrived: datetime
+    qos: int
+    mid: int
+    connection: _Connection
+
+    def ack(self) -> None:
+        """Tell the broker that the message is done with; nothing happens if its connection is gone."""
+        if self.qos:
+            self.connection.ack(self.mid, self.qos)
+
+    def read(self, channel: Channel[Where, What]) -> tuple[Where, What]:
+        """Parse topic and payload as the channel's. Raises BadTopicError or BadMessageError."""
+        return channel.topic.parse(self.topic), decode(channel.message, self.payload)
+
+
+class Stream:
+    """Messages of some channels, across reconnections; bounded: when full, the broker has to wait."""
+
+    def __init__(self, filters: tuple[str, ...], options: list[SubscribeOptions], capacity: int) -> None:
+        self.filters = filters
+        self.options = options
+        self._queue: asyncio.Queue[Delivery] = asyncio.Queue(capacity)
+
+    def takes(self, topic: str) -> bool:
+        """Whether this stream subscribed to `topic` (relative to the root)."""
+        return any(paho.topic_matches_sub(one, topic) for one in self.filters)
+
+    async def put(self, delivery: Delivery) -> None:
+        """Hand in a message; waits while the stream is full."""
+        await self._queue.put(delivery)
+
+    async def __aiter__(self) -> AsyncIterator[Delivery]:
+        """Yield for ever; each is acknowledged when the next is asked for."""
+        while True:
+            delivery = await self._queue.get()
+            yield delivery
+            delivery.ack()
+
+    async def batch(self, most: int, wait_s: float) -> list[Delivery]:
+        """Return 1 to `most` messages: all there are within `wait_s` of the first. Not acknowledged."""
+        batch = [await self._queue.get()]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while len(batch) < most:
+                    batch.append(await self._queue.get())
+        return batch
+
+
+class Bus:
+    """A client of the bus under one broker user, whose name is also its client id.
+
+    With `service` it publishes the retained state of that service, `lost` as its last will; otherwise
+    the retained status of the client. `persistent` keeps the session, and what is queued for it, for
+    seven days without a connection.
+    """
+
+    def __init__(
+        self,
+        address: BusAddress,
+        username: str,
+        password: str,
+        *,
+        service: str | None = None,
+        version: str = "",
+        persistent: bool = False,
+    ) -> None:
+        self.address = address
+        self.username = username
+        self._password = password
+        self._persistent = persistent
+        self._streams: list[Stream] = []
+        self._kept: dict[str, tuple[bytes, int]] = {}
+        self._dirty: dict[str, None] = {}
+        self._wake = asyncio.Event()
+        self._clean = asyncio.Event()
+        self._up = asyncio.Event()
+        self._connection: _Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._alive = _Alive(username, service, version)
+        self._log = log.bind(bus=username)
+        self.dependencies: dict[str, str] = {}
+
+    async def __aenter__(self) -> Self:
+        """Start connecting, for ever, in the background."""
+        self._alive.keep(self, up=True)
+        self._task = asyncio.create_task(self._connect_for_ever(), name=f"bus {self.username}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Send what is kept and not yet sent, say that we stopped, and disconnect; within 3 s."""
+        self._alive.keep(self, up=False)
+        if self.connected:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._clean.wait(), STOP_S)
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has accepted us and all subscriptions are made."""
+        return self._up.is_set()
+
+    async def wait_connected(self) -> None:
+        """Wait until `connected`."""
+        await self._up.wait()
+
+    def subscribe(self, *channels: Channel[Any, Any], capacity: int = 1000, **levels: str) -> Stream:
+        """Return a stream of the channels' messages, narrowed to `levels`. Call before entering the bus."""
+        filters = tuple(
+            channel.topic.filter(**{k: v for k, v in levels.items() if f"<{k}>" in channel.topic.pattern})
+            for channel in channels
+        )
+        options = []
+        for channel in channels:
+            skip = channel.message is Telemetry
+            options.append(SubscribeOptions(channel.qos, retainHandling=_NO_RETAINED if skip else 0))
+        stream = Stream(filters, options, capacity)
+        self._streams.append(stream)
+        return stream
+
+    async def publish(self, channel: Channel[Where, What], where: Where, message: What) -> None:
+        """Publish an event; returns when the broker has it, however long that takes."""
+        await self._deliver(channel, str(where), encode(message))
+
+    async def send(self, channel: Channel[Where, Telemetry], where: Where, body: object) -> None:
+        """Publish telemetry: an object, a list of objects, or a bare number."""
+        await self._deliver(channel, str(where), encode(body))
+
+    async def send_raw(self, channel: Channel[Where, Any], topic: str, payload: bytes) -> None:
+        """Publish bytes under the root as they are, as the tests of the other side need it."""
+        await self._deliver(channel, topic, payload)
+
+    def keep(self, channel: Channel[Where, What], where: Where, message: What | None) -> None:
+        """Set retained state, None to remove it: sent now, and again after every reconnection."""
+        if not channel.retain:
+            msg = f"{channel.name} is an event, not a state: publish it"
+            raise ValueError(msg)
+        topic = str(where)
+        payload = b"" if message is None else encode(message)
+        self._kept[topic] = (payload, channel.qos)
+        self._dirty[topic] = None
+        self._clean.clear()
+        self._wake.set()
+
+    def set_state(self, state: str, dependencies: dict[str, str] | None = None) -> None:
+        """Say how the service is: `starting`, `ok` or `degraded`, and what it depends on."""
+        self.dependencies = dependencies or {}
+        self._alive.state = state
+        self._alive.keep(self, up=True)
+
+    async def _deliver(self, channel: Channel[Any, Any], topic: str, payload: bytes) -> None:
+        properties = None
+        if channel.expiry_s is not None:
+            properties = _properties(PacketTypes.PUBLISH, MessageExpiryInterval=channel.expiry_s)
+        while True:
+            await self._up.wait()
+            connection = self._connection
+            if connection is None:
+                continue
+            try:
+                await connection.call(
+                    connection.client.publish(
+                        f"{self.address.root}/{topic}", payload, qos=channel.qos, properties=properties
+                    )
+                )
+            except (aiomqtt.MqttError, LostConnectionError):
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+    async def _connect_for_ever(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                await self._one_connection()
+                attempt = 0
+            except (aiomqtt.MqttError, LostConnectionError, OSError) as error:
+                self._log.warning("connection lost or refused", why=str(error), attempt=attempt)
+                attempt = 0 if self._up.is_set() else attempt + 1
+            finally:
+                self._up.clear()
+                if self._connection is not None:
+                    self._connection.close()
+                    self._connection = None
+            await asyncio.sleep(backoff_s(attempt, random.random()))  # noqa: S311  jitter, not a secret
+
+    async def _one_connection(self) -> None:
+        async with self._client() as client:
+            self._connection = connection = _Connection(client)
+            await self._make_subscriptions(client)
+            self._dirty = dict.fromkeys(self._kept)
+            self._wake.set()
+            self._up.set()
+            self._log.info("connected")
+            keeper = asyncio.create_task(self._send_kept(connection), name=f"kept state of {self.username}")
+            try:
+                async for message in client.messages:
+                    await self._dispatch(message, connection)
+            finally:
+                connection.close()
+                keeper.cancel()
+                with suppress(asyncio.CancelledError, aiomqtt.MqttError, LostConnectionError):
+                    await keeper
+
+    def _client(self) -> aiomqtt.Client:
+        properties = _properties(
+            PacketTypes.CONNECT,
+            SessionExpiryInterval=SESSION_EXPIRY_S if self._persistent else 0,
+            ReceiveMaximum=RECEIVE_MAXIMUM,
+        )
+        client = aiomqtt.Client(
+            self.address.host,
+            self.address.port,
+            username=self.username,
+            password=self._password,
+            identifier=self.username,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=not self._persistent,
+            properties=properties,
+            keepalive=KEEPALIVE_S,
+            max_inflight_messages=RECEIVE_MAXIMUM,
+            will=aiomqtt.Will(
+                f"{self.address.root}/{self._alive.topic}", self._alive.will(), qos=1, retain=True
+            ),
+        )
+        client.pending_calls_threshold = RECEIVE_MAXIMUM
+        client._client.manual_ack_set(on=True)  # noqa: SLF001  aiomqtt has no manual acknowledgement
+        return client
+
+    async def _make_subscriptions(self, client: aiomqtt.Client) -> None:
+        for stream in self._streams:
+            for one, options in zip(stream.filters, stream.options, strict=True):
+                codes = await client.subscribe(f"{self.address.root}/{one}", options=options)
+                if any(getattr(code, "is_failure", False) for code in codes):
+                    msg = f"the broker does not let {self.username} read {one}"
+                    raise aiomqtt.MqttError(msg)
+
+    async def _dispatch(self, message: aiomqtt.Message, connection: _Connection) -> None:
+        topic = message.topic.value[len(self.address.root) + 1 :]
+        payload = message.payload if isinstance(message.payload, bytes) else b""
+        delivery = Delivery(
+            topic, payload, message.retain, datetime.now(UTC), message.qos, message.mid, connection
+        )
+        for stream in self._streams:
+            if stream.takes(topic):
+                await stream.put(delivery)
+                return
+        delivery.ack()
+
+    async def _send_kept(self, connection: _Connection) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._dirty:
+                sending = {topic: self._kept[topic] for topic in list(self._dirty)[:KEPT_AT_ONCE]}
+                try:
+                    await asyncio.gather(*(self._send_one(connection, t, *s) for t, s in sending.items()))
+                except aiomqtt.MqttError as error:
+                    self._log.warning("retained state not sent, trying again", why=str(error))
+                    await asyncio.sleep(BACKOFF_FIRST_S)
+                    continue
+                for topic, sent in sending.items():
+                    if self._kept[topic] is sent:
+                        del self._dirty[topic]
+            self._clean.set()
+
+    async def _send_one(self, connection: _Connection, topic: str, payload: bytes, qos: int) -> None:
+        full = f"{self.address.root}/{topic}"
+        await connection.call(connection.client.publish(full, payload, qos=qos, retain=True))
+
+
+def _properties(packet: int, **values: int) -> Properties:
+    properties = Properties(packet)  # type: ignore[no-untyped-call]
+    for name, value in values.items():
+        setattr(properties, name, value)
+    return properties
+
+
+class _Alive:
+    """How a client shows that it is there: the state of a service, or the status of a plain client."""
+
+    def __init__(self, username: str, service: str | None, version: str) -> None:
+        self._service = service
+        self._version = version
+        self._started = datetime.now(UTC)
+        self._username = username
+        self.state = "starting"
+
+    @property
+    def topic(self) -> str:
+        return str(ServiceTopic(self._service) if self._service else StatusTopic(self._username))
+
+    def will(self) -> bytes:
+        return encode(self._said("lost", {}) if self._service else Status(state="offline"))
+
+    def keep(self, bus: Bus, *, up: bool) -> None:
+        if self._service:
+            said = self._said(self.state if up else "stopped", bus.dependencies)
+            bus.keep(SERVICE, ServiceTopic(self._service), said)
+        else:
+            bus.keep(STATUS, StatusTopic(self._username), Status(state="online" if up else "offline"))
+
+    def _said(self, state: Any, dependencies: dict[str, str]) -> Service:
+        return Service(state=state, version=self._version, started=self._started, dependencies=dependencies)
+
+
+def backoff_s(attempt: int, jitter: float) -> float:
+    """Return the wait before connection attempt `attempt` (0 is the first again), `jitter` in 0..1.
+
+    Doubles from 0.2 s to a cap of 15 s, then takes between half and all of that.
+    """
+    longest = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2.0 ** min(attempt, 16))
+    return longest * (0.5 + 0.5 * jitter)
