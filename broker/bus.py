@@ -6,7 +6,7 @@ retained state again each time, because a restarted broker may have forgotten it
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,13 +15,13 @@ from typing import Any, Final, Self, TypeVar
 
 import aiomqtt
 import structlog
-from paho.mqtt import client as paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from broker.channels import SERVICE, STATUS, Channel, Telemetry
-from broker.messages import Message, Service, Status, decode, encode
+from broker.messages import Message, Service, Status, encode
+from broker.stream import Delivery, Stream
 from broker.topics import ServiceTopic, StatusTopic, Topic
 
 BACKOFF_FIRST_S: Final = 0.2
@@ -80,67 +80,12 @@ class _Connection:
             task.cancel()
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One message as it came: `topic` is relative to the root, `arrived` is UTC."""
-
-    topic: str
-    payload: bytes
-    retained: bool
-    arrived: datetime
-    qos: int
-    mid: int
-    connection: _Connection
-
-    def ack(self) -> None:
-        """Tell the broker that the message is done with; nothing happens if its connection is gone."""
-        if self.qos:
-            self.connection.ack(self.mid, self.qos)
-
-    def read(self, channel: Channel[Where, What]) -> tuple[Where, What]:
-        """Parse topic and payload as the channel's. Raises BadTopicError or BadMessageError."""
-        return channel.topic.parse(self.topic), decode(channel.message, self.payload)
-
-
-class Stream:
-    """Messages of some channels, across reconnections; bounded: when full, the broker has to wait."""
-
-    def __init__(self, filters: tuple[str, ...], options: list[SubscribeOptions], capacity: int) -> None:
-        self.filters = filters
-        self.options = options
-        self._queue: asyncio.Queue[Delivery] = asyncio.Queue(capacity)
-
-    def takes(self, topic: str) -> bool:
-        """Whether this stream subscribed to `topic` (relative to the root)."""
-        return any(paho.topic_matches_sub(one, topic) for one in self.filters)
-
-    async def put(self, delivery: Delivery) -> None:
-        """Hand in a message; waits while the stream is full."""
-        await self._queue.put(delivery)
-
-    async def __aiter__(self) -> AsyncIterator[Delivery]:
-        """Yield for ever; each is acknowledged when the next is asked for."""
-        while True:
-            delivery = await self._queue.get()
-            yield delivery
-            delivery.ack()
-
-    async def batch(self, most: int, wait_s: float) -> list[Delivery]:
-        """Return 1 to `most` messages: all there are within `wait_s` of the first. Not acknowledged."""
-        batch = [await self._queue.get()]
-        with suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                while len(batch) < most:
-                    batch.append(await self._queue.get())
-        return batch
-
-
 class Bus:
     """A client of the bus under one broker user, whose name is also its client id.
 
     With `service` it publishes the retained state of that service, `lost` as its last will; otherwise
-    the retained status of the client. `persistent` keeps the session, and what is queued for it, for
-    seven days without a connection.
+    the retained status of the client, unless it is `silent`. `persistent` keeps the session, and what
+    is queued for it, for seven days without a connection.
     """
 
     def __init__(
@@ -152,6 +97,7 @@ class Bus:
         service: str | None = None,
         version: str = "",
         persistent: bool = False,
+        silent: bool = False,
     ) -> None:
         self.address = address
         self.username = username
@@ -165,13 +111,13 @@ class Bus:
         self._up = asyncio.Event()
         self._connection: _Connection | None = None
         self._task: asyncio.Task[None] | None = None
-        self._alive = _Alive(username, service, version)
+        self._alive = None if silent else _Alive(username, service, version)
         self._log = log.bind(bus=username)
         self.dependencies: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
         """Start connecting, for ever, in the background."""
-        self._alive.keep(self, up=True)
+        self._say(up=True)
         self._task = asyncio.create_task(self._connect_for_ever(), name=f"bus {self.username}")
         return self
 
@@ -179,7 +125,7 @@ class Bus:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Send what is kept and not yet sent, say that we stopped, and disconnect; within 3 s."""
-        self._alive.keep(self, up=False)
+        self._say(up=False)
         if self.connected:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._clean.wait(), STOP_S)
@@ -199,15 +145,7 @@ class Bus:
 
     def subscribe(self, *channels: Channel[Any, Any], capacity: int = 1000, **levels: str) -> Stream:
         """Return a stream of the channels' messages, narrowed to `levels`. Call before entering the bus."""
-        filters = tuple(
-            channel.topic.filter(**{k: v for k, v in levels.items() if f"<{k}>" in channel.topic.pattern})
-            for channel in channels
-        )
-        options = []
-        for channel in channels:
-            skip = channel.message is Telemetry
-            options.append(SubscribeOptions(channel.qos, retainHandling=_NO_RETAINED if skip else 0))
-        stream = Stream(filters, options, capacity)
+        stream = Stream(channels, capacity, **levels)
         self._streams.append(stream)
         return stream
 
@@ -238,8 +176,13 @@ class Bus:
     def set_state(self, state: str, dependencies: dict[str, str] | None = None) -> None:
         """Say how the service is: `starting`, `ok` or `degraded`, and what it depends on."""
         self.dependencies = dependencies or {}
-        self._alive.state = state
-        self._alive.keep(self, up=True)
+        if self._alive is not None:
+            self._alive.state = state
+        self._say(up=True)
+
+    def _say(self, *, up: bool) -> None:
+        if self._alive is not None:
+            self._alive.keep(self, up=up)
 
     async def _deliver(self, channel: Channel[Any, Any], topic: str, payload: bytes) -> None:
         properties = None
@@ -294,6 +237,7 @@ class Bus:
                 keeper.cancel()
                 with suppress(asyncio.CancelledError, aiomqtt.MqttError, LostConnectionError):
                     await keeper
+                _forget_outcome(client)
 
     def _client(self) -> aiomqtt.Client:
         properties = _properties(
@@ -301,6 +245,10 @@ class Bus:
             SessionExpiryInterval=SESSION_EXPIRY_S if self._persistent else 0,
             ReceiveMaximum=RECEIVE_MAXIMUM,
         )
+        will = None
+        if self._alive is not None:
+            topic = f"{self.address.root}/{self._alive.topic}"
+            will = aiomqtt.Will(topic, self._alive.will(), qos=1, retain=True)
         client = aiomqtt.Client(
             self.address.host,
             self.address.port,
@@ -312,9 +260,7 @@ class Bus:
             properties=properties,
             keepalive=KEEPALIVE_S,
             max_inflight_messages=RECEIVE_MAXIMUM,
-            will=aiomqtt.Will(
-                f"{self.address.root}/{self._alive.topic}", self._alive.will(), qos=1, retain=True
-            ),
+            will=will,
         )
         client.pending_calls_threshold = RECEIVE_MAXIMUM
         client._client.manual_ack_set(on=True)  # noqa: SLF001  aiomqtt has no manual acknowledgement
@@ -322,10 +268,11 @@ class Bus:
 
     async def _make_subscriptions(self, client: aiomqtt.Client) -> None:
         for stream in self._streams:
-            for one, options in zip(stream.filters, stream.options, strict=True):
-                codes = await client.subscribe(f"{self.address.root}/{one}", options=options)
+            for one in stream.filters:
+                options = SubscribeOptions(one.qos, retainHandling=0 if one.retained else _NO_RETAINED)
+                codes = await client.subscribe(f"{self.address.root}/{one.topic}", options=options)
                 if any(getattr(code, "is_failure", False) for code in codes):
-                    msg = f"the broker does not let {self.username} read {one}"
+                    msg = f"the broker does not let {self.username} read {one.topic}"
                     raise aiomqtt.MqttError(msg)
 
     async def _dispatch(self, message: aiomqtt.Message, connection: _Connection) -> None:
@@ -360,6 +307,13 @@ class Bus:
     async def _send_one(self, connection: _Connection, topic: str, payload: bytes, qos: int) -> None:
         full = f"{self.address.root}/{topic}"
         await connection.call(connection.client.publish(full, payload, qos=qos, retain=True))
+
+
+def _forget_outcome(client: aiomqtt.Client) -> None:
+    """Read how the connection ended, or asyncio complains that nobody did."""
+    ended = client._disconnected  # noqa: SLF001
+    if ended.done():
+        ended.exception()
 
 
 def _properties(packet: int, **values: int) -> Properties:

@@ -9,7 +9,7 @@ from typing import Final, Generic, Literal, TypeVar
 
 from broker import messages as m
 from broker import topics as t
-from broker.roles import OWN, PEOPLE, Grant, Role, every
+from broker.roles import LISTENERS, OWN, PEOPLE, Grant, Role, every
 
 Where = TypeVar("Where", bound=t.Topic)
 What = TypeVar("What")
@@ -49,7 +49,6 @@ class Channel(Generic[Where, What]):
 
 
 _SERVICES: Final = (Role.GATEWAY, Role.DETECTOR, Role.SIMULATOR)
-_LISTENERS: Final = (*PEOPLE, Role.FLOWS)
 _COMMANDERS: Final = (
     *every(Role.OPERATOR, user=OWN, service="alarms"),
     *every(Role.OPERATOR, Role.ENGINEER, Role.FLOWS, user=OWN, service="gateway"),
@@ -68,7 +67,7 @@ TELEMETRY = Channel(
         *every(Role.DEVICE, machine=OWN),
         *every(Role.EDGE, Role.SIMULATOR, Role.FLOWS),
     ),
-    readers=every(Role.GATEWAY, Role.DETECTOR, *_LISTENERS),
+    readers=every(Role.GATEWAY, Role.DETECTOR, *LISTENERS),
     text="Readings of one machine by metric: an object with a time, or a list of those.",
 )
 METRIC = Channel(
@@ -89,7 +88,7 @@ STATUS = Channel(
         *every(Role.DEVICE, Role.EDGE, Role.FLOWS, Role.VOICE, client=OWN),
         *every(*_SERVICES, client=OWN),
     ),
-    readers=every(*_SERVICES, *_LISTENERS),
+    readers=every(*_SERVICES, *LISTENERS),
     text="Whether a client is connected: online, or offline as its last will.",
     plain=("online", "offline"),
 )
@@ -99,7 +98,7 @@ ANNOUNCE = Channel(
     qos=1,
     retain=False,
     writers=TELEMETRY.writers,
-    readers=every(Role.GATEWAY, Role.DETECTOR, *_LISTENERS),
+    readers=every(Role.GATEWAY, Role.DETECTOR, *LISTENERS),
     text="What a machine says of itself: name, type, place, metrics with units.",
 )
 MACHINE = Channel(
@@ -108,7 +107,7 @@ MACHINE = Channel(
     qos=1,
     retain=True,
     writers=every(Role.GATEWAY),
-    readers=every(Role.DETECTOR, Role.SIMULATOR, *_LISTENERS),
+    readers=every(Role.DETECTOR, Role.SIMULATOR, *LISTENERS),
     text="The machine as the gateway knows it.",
 )
 LATEST = Channel(
@@ -117,7 +116,7 @@ LATEST = Channel(
     qos=1,
     retain=True,
     writers=every(Role.GATEWAY),
-    readers=every(Role.DETECTOR, Role.VOICE, *_LISTENERS),
+    readers=every(Role.DETECTOR, Role.VOICE, *LISTENERS),
     text="The last value of every metric with its own time; on change, at most once a second.",
 )
 EXPECTED = Channel(
@@ -126,7 +125,7 @@ EXPECTED = Channel(
     qos=0,
     retain=True,
     writers=every(Role.DETECTOR),
-    readers=every(Role.GATEWAY, *_LISTENERS),
+    readers=every(Role.GATEWAY, *LISTENERS),
     text="Operating state, and expected value, band and score of the metrics that have a model.",
 )
 HEALTH = Channel(
@@ -135,7 +134,7 @@ HEALTH = Channel(
     qos=1,
     retain=True,
     writers=every(Role.GATEWAY),
-    readers=every(Role.DETECTOR, *_LISTENERS),
+    readers=every(Role.DETECTOR, *LISTENERS),
     text="How a machine's data arrives: state, last seen, refusals, clock skew.",
 )
 ANOMALY = Channel(
@@ -144,7 +143,7 @@ ANOMALY = Channel(
     qos=1,
     retain=False,
     writers=every(Role.DETECTOR),
-    readers=every(Role.GATEWAY, *_LISTENERS),
+    readers=every(Role.GATEWAY, *LISTENERS),
     text="One event of an episode: opened, updated or closed.",
 )
 ALARM = Channel(
@@ -153,7 +152,7 @@ ALARM = Channel(
     qos=1,
     retain=True,
     writers=every(Role.GATEWAY),
-    readers=every(Role.DETECTOR, Role.VOICE, *_LISTENERS),
+    readers=every(Role.DETECTOR, Role.VOICE, *LISTENERS),
     text="The state of an alarm; an empty payload means normal.",
 )
 TRAINING = Channel(
@@ -162,7 +161,7 @@ TRAINING = Channel(
     qos=1,
     retain=True,
     writers=every(Role.DETECTOR),
-    readers=every(Role.GATEWAY, *_LISTENERS),
+    readers=every(Role.GATEWAY, *LISTENERS),
     text="The current or last training job of a model.",
 )
 MODEL = Channel(
@@ -171,7 +170,7 @@ MODEL = Channel(
     qos=1,
     retain=True,
     writers=every(Role.DETECTOR),
-    readers=every(Role.GATEWAY, *_LISTENERS),
+    readers=every(Role.GATEWAY, *LISTENERS),
     text="The card of the model in service.",
 )
 KPI = Channel(
@@ -180,7 +179,7 @@ KPI = Channel(
     qos=1,
     retain=True,
     writers=every(Role.GATEWAY),
-    readers=every(Role.DEVICE, Role.DETECTOR, *_LISTENERS),
+    readers=every(Role.DEVICE, Role.DETECTOR, *LISTENERS),
     text="Energy, cost, CO2 and performance indicators by window.",
 )
 SERVICE = Channel(
@@ -189,7 +188,7 @@ SERVICE = Channel(
     qos=1,
     retain=True,
     writers=every(*_SERVICES, service=OWN),
-    readers=every(*_SERVICES, *_LISTENERS),
+    readers=every(*_SERVICES, *LISTENERS),
     text="The state of one of our services; lost is its last will.",
 )
 SYSTEM_ALERT = Channel(
@@ -198,7 +197,7 @@ SYSTEM_ALERT = Channel(
     qos=1,
     retain=False,
     writers=every(*_SERVICES),
-    readers=every(*_SERVICES, *_LISTENERS),
+    readers=every(*_SERVICES, *LISTENERS),
     text="Something people who run the system should know now.",
 )
 SYSTEM_METRICS = Channel(
@@ -207,7 +206,7 @@ SYSTEM_METRICS = Channel(
     qos=1,
     retain=True,
     writers=every(Role.GATEWAY),
-    readers=every(*_LISTENERS),
+    readers=every(*LISTENERS),
     text="The gateway's counters.",
 )
 SYSTEM_PERFORMANCE = Channel(
@@ -216,7 +215,7 @@ SYSTEM_PERFORMANCE = Channel(
     qos=1,
     retain=True,
     writers=every(Role.GATEWAY),
-    readers=every(*_LISTENERS),
+    readers=every(*LISTENERS),
     text="Latency percentiles of each hop.",
 )
 SYSTEM_SECURITY = Channel(
@@ -234,7 +233,7 @@ SYSTEM_BREAKER = Channel(
     qos=1,
     retain=True,
     writers=every(Role.GATEWAY),
-    readers=every(Role.DETECTOR, *_LISTENERS),
+    readers=every(Role.DETECTOR, *LISTENERS),
     text="The state of each dependency.",
 )
 REJECTED = Channel(
@@ -252,7 +251,7 @@ SAY = Channel(
     qos=1,
     retain=False,
     writers=every(Role.GATEWAY),
-    readers=every(Role.VOICE, *_LISTENERS),
+    readers=every(Role.VOICE, *LISTENERS),
     text="A finished sentence to be spoken.",
     expiry_s=300,
 )
@@ -296,7 +295,7 @@ REPLAY = Channel(
     qos=0,
     retain=False,
     writers=every(Role.GATEWAY),
-    readers=every(*_LISTENERS),
+    readers=every(*LISTENERS),
     text="A window of history as the original topics, at a chosen speed.",
 )
 

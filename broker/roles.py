@@ -35,6 +35,9 @@ SERVICES: Final = {
 }
 """Our own broker users, made with the broker. A user is one client id, hence one connection."""
 
+LISTENERS: Final = (*PEOPLE, Role.FLOWS)
+"""Roles that may subscribe to the whole root; what reaches them is still only what they may read."""
+
 OWN: Final = "\0own"
 """Stands for the broker user's own name in a level of a grant."""
 

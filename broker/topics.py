@@ -50,6 +50,14 @@ def check_level(name: str, text: str) -> str:
     raise BadTopicError(msg)
 
 
+def matches(pattern: str, topic: str) -> bool:
+    """Whether a subscription filter (with `+` and `#`) takes a topic."""
+    want, have = pattern.split("/"), topic.split("/")
+    if want[-1] == "#":
+        want, have = want[:-1], have[: len(want) - 1]
+    return len(want) == len(have) and all(w in {"+", h} for w, h in zip(want, have, strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """A topic of one shape. Subclasses give `pattern` and one field for each `<level>` of it."""
