@@ -1,0 +1,1 @@
+"""What is generated from the table of channels, so that nothing else has to repeat it."""
