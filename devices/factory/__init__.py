@@ -1,0 +1,7 @@
+"""A simulated factory: machines whose power follows load, shifts, weather, wear and faults."""
+
+from devices.factory.factory import Factory, Row
+from devices.factory.faults import Fault, FaultKind
+from devices.factory.plant import MachineSpec, plant
+
+__all__ = ["Factory", "Fault", "FaultKind", "MachineSpec", "Row", "plant"]
