@@ -66,7 +66,7 @@ class Moment:
     brisk: Floats
     wear: Floats
     outdoor_c: float
-    faults: Mapping[FaultKind, Floats]
+    faults: dict[FaultKind, Floats]
 
     def fault(self, kind: FaultKind) -> Floats | float:
         """Return the severity 0..1 of a fault for each machine, or 0 where no machine has it."""

@@ -29,6 +29,8 @@ ONSET: Final = {
 }
 """How long a fault grows to its full severity, but never more than a third of its duration."""
 
+_GRACE: Final = timedelta(days=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -92,3 +94,36 @@ def severities(
         column = found.setdefault(fault.kind, nobody.copy())
         column[place] = max(column[place], severity)
     return found
+
+
+class FaultBook:
+    """The faults put into a plant."""
+
+    def __init__(self) -> None:
+        self.all: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        """Note a fault; the same one twice is one."""
+        if fault not in self.all:
+            self.all.append(fault)
+
+    def remove(self, machine: str, kind: FaultKind | None) -> int:
+        """Take out a machine's faults of `kind`, or all; return how many there were."""
+        kept = [f for f in self.all if f.machine != machine or kind not in (None, f.kind)]
+        count = len(self.all) - len(kept)
+        self.all = kept
+        return count
+
+    def due(self, at: datetime) -> tuple[Fault, ...]:
+        """Return the faults that act at `at` or later."""
+        return tuple(fault for fault in self.all if fault.end is None or at < fault.end)
+
+    def sticking(self, at: datetime) -> list[Fault]:
+        """Return the stuck sensors that have begun by `at`, in the order in which they began."""
+        begun = [f for f in self.all if f.kind is FaultKind.STUCK_SENSOR and f.start <= at]
+        return sorted(begun, key=lambda fault: fault.start)
+
+    def forget_before(self, at: datetime) -> None:
+        """Drop what ended more than a day before `at`, which nothing computed from now on can need."""
+        if any(fault.end is not None and at - fault.end > _GRACE for fault in self.all):
+            self.all = [f for f in self.all if f.end is None or at - f.end <= _GRACE]

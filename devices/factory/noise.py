@@ -50,9 +50,21 @@ def normal(of: Keys, tick: int) -> Floats:
     return drawn
 
 
-def smooth(of: Keys, at_s: float, period_s: float) -> Floats:
-    """Return a slowly wandering number in (-1, 1) for each key: knots every `period_s`, eased between."""
-    knot, part = divmod(at_s / period_s, 1.0)
-    ease = part * part * (3.0 - 2.0 * part)
-    before, after = uniform(of, int(knot)), uniform(of, int(knot) + 1)
-    return 2.0 * (before + (after - before) * ease) - 1.0
+class Smooth:
+    """Numbers in (-1, 1), one a key, that wander slowly: drawn at knots every `period_s`, eased between."""
+
+    def __init__(self, of: Keys, period_s: float) -> None:
+        self._keys = of
+        self._period_s = period_s
+        # The last knots are remembered only because drawing them again would cost as much as all the rest.
+        self._knot = -1
+        self._before = self._rise = np.empty(0)
+
+    def at(self, at_s: float) -> Floats:
+        """Return the numbers at `at_s`."""
+        knot, part = divmod(at_s / self._period_s, 1.0)
+        if knot != self._knot:
+            self._knot = int(knot)
+            self._before = 2.0 * uniform(self._keys, self._knot) - 1.0
+            self._rise = 2.0 * uniform(self._keys, self._knot + 1) - 1.0 - self._before
+        return self._before + self._rise * (part * part * (3.0 - 2.0 * part))
