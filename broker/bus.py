@@ -20,7 +20,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from broker.channels import SERVICE, STATUS, Channel, Telemetry
-from broker.messages import Message, Service, Status, encode
+from broker.messages import Message, Service, ServiceState, Status, encode
 from broker.stream import Delivery, Stream
 from broker.topics import ServiceTopic, StatusTopic, Topic
 
@@ -173,7 +173,7 @@ class Bus:
         self._clean.clear()
         self._wake.set()
 
-    def set_state(self, state: str, dependencies: dict[str, str] | None = None) -> None:
+    def set_state(self, state: ServiceState, dependencies: dict[str, str] | None = None) -> None:
         """Say how the service is: `starting`, `ok` or `degraded`, and what it depends on."""
         self.dependencies = dependencies or {}
         if self._alive is not None:
@@ -331,7 +331,7 @@ class _Alive:
         self._version = version
         self._started = datetime.now(UTC)
         self._username = username
-        self.state = "starting"
+        self.state: ServiceState = "starting"
 
     @property
     def topic(self) -> str:
@@ -347,7 +347,7 @@ class _Alive:
         else:
             bus.keep(STATUS, StatusTopic(self._username), Status(state="online" if up else "offline"))
 
-    def _said(self, state: Any, dependencies: dict[str, str]) -> Service:
+    def _said(self, state: ServiceState, dependencies: dict[str, str]) -> Service:
         return Service(state=state, version=self._version, started=self._started, dependencies=dependencies)
 
 

@@ -99,11 +99,15 @@ class Expected(Message, frozen=True, kw_only=True):
     metrics: dict[str, ExpectedMetric] = {}
 
 
+HealthState = Literal["ok", "stale", "offline", "bad_data"]
+ServiceState = Literal["starting", "ok", "degraded", "stopped", "lost"]
+
+
 class Health(Message, frozen=True, kw_only=True):
     """How a machine's data arrives. `clock_skew_s` is device time minus arrival time."""
 
     machine: str
-    state: Literal["ok", "stale", "offline", "bad_data"]
+    state: HealthState
     last_seen: datetime
     rejected: int
     clock_skew_s: float
@@ -234,7 +238,7 @@ class Kpi(Message, frozen=True, kw_only=True):
 class Service(Message, frozen=True, kw_only=True):
     """A service of ours; `lost` is what its last will says."""
 
-    state: Literal["starting", "ok", "degraded", "stopped", "lost"]
+    state: ServiceState
     version: str
     started: datetime
     dependencies: dict[str, str] = {}

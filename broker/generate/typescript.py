@@ -28,11 +28,11 @@ def source() -> str:
     """Return web/src/contract.ts: an interface a message, and the channels with their topics."""
     parts = [_HEAD, *(_interface(name, one) for name, one in components().items())]
     parts.append("export const CHANNELS = {\n")
-    for row in CHANNELS:
-        parts.append(
-            f'  {channel_id(row)}: {{ pattern: "{row.topic.pattern}", qos: {row.qos}, '
-            f"retain: {str(row.retain).lower()} }},\n"
-        )
+    parts.extend(
+        f'  {channel_id(row)}: {{ pattern: "{row.topic.pattern}", qos: {row.qos}, '
+        f"retain: {str(row.retain).lower()} }},\n"
+        for row in CHANNELS
+    )
     parts.append("} as const;\n\nexport type ChannelName = keyof typeof CHANNELS;\n\n")
     parts.append("export interface Messages {\n")
     for row in CHANNELS:

@@ -1,0 +1,64 @@
+"""What was refused: counted for ever, told on the bus at most once a second a source and reason."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from msgspec.structs import replace
+
+from broker.messages import Rejected
+from broker.telemetry import Refusal
+
+HEAD_BYTES: Final = 1024
+MOST_AT_ONCE: Final = 500
+UNKNOWN: Final = "unknown"
+
+
+def describe(refusal: Refusal, topic: str, payload: bytes, now: datetime) -> Rejected:
+    """Return the record of a refusal: the payload's first 1 KiB is escaped, so it is always plain text."""
+    return Rejected(
+        reason=refusal.reason,
+        text=refusal.text,
+        topic=_escaped(topic.encode(errors="replace")),
+        head=_escaped(payload),
+        size_bytes=len(payload),
+        ts=now,
+        field=refusal.field,
+    )
+
+
+def _escaped(raw: bytes) -> str:
+    return raw[:HEAD_BYTES].decode(errors="backslashreplace").encode("unicode_escape").decode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A refusal to be published on `rejected/<source>`."""
+
+    source: str
+    message: Rejected
+
+
+class Rejects:
+    """Collects refusals between two rounds of telling; of each source and reason the first is told."""
+
+    def __init__(self) -> None:
+        self.total: Counter[str] = Counter()
+        self._first: dict[tuple[str, str], Rejected] = {}
+        self._count: Counter[tuple[str, str]] = Counter()
+
+    def note(self, source: str, record: Rejected) -> None:
+        """Count a refusal; `source` is the machine, or empty where the topic named none."""
+        self.total[record.reason] += 1
+        key = (source or UNKNOWN, record.reason)
+        self._count[key] += 1
+        if len(self._first) < MOST_AT_ONCE:
+            self._first.setdefault(key, record)
+
+    def news(self) -> list[Told]:
+        """Return what to tell now, each with how many there were since the last round."""
+        told = [Told(key[0], replace(one, count=self._count[key])) for key, one in self._first.items()]
+        self._first.clear()
+        self._count.clear()
+        return told
