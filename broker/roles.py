@@ -32,6 +32,7 @@ SERVICES: Final = {
     "detector": Role.DETECTOR,
     "detector-live": Role.DETECTOR,
     "simulator": Role.SIMULATOR,
+    "replay": Role.EDGE,
 }
 """Our own broker users, made with the broker. A user is one client id, hence one connection."""
 
