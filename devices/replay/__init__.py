@@ -1,0 +1,19 @@
+"""Plays recorded machine data from CSV files as if it happened now."""
+
+from devices.replay.errors import RecordingError
+from devices.replay.plan import Plan, make_plan
+from devices.replay.player import Progress, replay
+from devices.replay.reader import Column, ReadOptions, Recording, read_file, read_text
+
+__all__ = [
+    "Column",
+    "Plan",
+    "Progress",
+    "ReadOptions",
+    "Recording",
+    "RecordingError",
+    "make_plan",
+    "read_file",
+    "read_text",
+    "replay",
+]

@@ -1,0 +1,276 @@
+"""Reads a recording of machine data from CSV text, whatever logger wrote it."""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Final
+
+from devices.replay import times
+from devices.replay.errors import RecordingError
+from devices.replay.names import metric_name, split_unit
+
+SEPARATORS: Final = ",;\t|"
+MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "?"})
+_TIME_HEADERS: Final = ("datetime", "timestamp", "time", "date", "ts")
+_DECIMAL_POINT: Final = re.compile(r"[+-]?[\d,]*\.\d+([eE][+-]?\d+)?")
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
+_PROBED: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """How to read; what is None is found out from the file.
+
+    `units` and `renames` are by the column's header; `skip` names columns to leave out; `first` and `last`
+    choose rows by index from 0, both included; `zone` is where times without a zone were recorded.
+    """
+
+    separator: str | None = None
+    decimal: str | None = None
+    time_column: str | None = None
+    time_format: str | None = None
+    zone: tzinfo = UTC
+    skip: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
+    renames: Mapping[str, str] = field(default_factory=dict)
+    first: int | None = None
+    last: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as it will be published. `text` columns are states, the others numbers."""
+
+    header: str
+    metric: str
+    unit: str
+    text: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRow:
+    """One row; `index` counts rows from 0 in the order of time. Missing cells are left out."""
+
+    index: int
+    recorded: datetime
+    numbers: Mapping[str, float]
+    states: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The chosen rows in the order of time; `begins` and `ends` belong to the whole file, not the choice."""
+
+    name: str
+    columns: tuple[Column, ...]
+    rows: tuple[RecordedRow, ...]
+    begins: datetime
+    ends: datetime
+    total_rows: int
+    notes: tuple[str, ...]
+
+
+def read_file(path: Path, options: ReadOptions) -> Recording:
+    """Read a CSV file in UTF-8, or failing that in Windows-1252.
+
+    Raises RecordingError, or OSError when it cannot be opened.
+    """
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("cp1252", errors="replace")
+    try:
+        return read_text(text, path.name, options)
+    except RecordingError as error:
+        msg = f"{path}: {error}"
+        raise RecordingError(msg) from error
+
+
+def read_text(text: str, name: str, options: ReadOptions) -> Recording:
+    """Read CSV text. Raises RecordingError."""
+    lines = _split(text, options.separator or _separator(text))
+    header, body = [cell.strip() for cell in lines[0].cells], lines[1:]
+    _check_names(header, options)
+    time_at = _time_column(header, body, options)
+    moments = _times(body, time_at, header[time_at], options)
+    columns, cells = _columns(header, body, time_at, options)
+    notes = []
+    order = sorted(range(len(body)), key=moments.__getitem__)
+    if order != list(range(len(body))):
+        notes.append("rows were not in the order of time: they are sorted")
+    doubled = len(body) - len(set(moments))
+    if doubled:
+        notes.append(f"{doubled} rows have the time of another: of such readings one will be kept")
+    rows = [
+        _row(place, moments[at], columns, [column[at] for column in cells]) for place, at in enumerate(order)
+    ]
+    return Recording(
+        name=name,
+        columns=tuple(columns),
+        rows=_chosen(rows, options),
+        begins=rows[0].recorded,
+        ends=rows[-1].recorded,
+        total_rows=len(rows),
+        notes=tuple(notes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    number: int
+    cells: list[str]
+
+
+def _separator(text: str) -> str:
+    sample = "\n".join(text.splitlines()[:_PROBED])
+    header = sample.split("\n", 1)[0]
+    for sure in (";", "\t", "|"):
+        # None of these is ever part of a number, so a header that has one is separated by it.
+        if sure in header:
+            return sure
+    if "," in header:
+        return ","
+    try:
+        return csv.Sniffer().sniff(sample, SEPARATORS).delimiter
+    except csv.Error as error:
+        msg = "line 1: the separator between columns cannot be found; give it by hand: --separator ';'"
+        raise RecordingError(msg) from error
+
+
+def _split(text: str, separator: str) -> list[_Line]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        lines = [_Line(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        msg = f"line {reader.line_num}: {error}"
+        raise RecordingError(msg) from error
+    if len(lines) < 2:  # noqa: PLR2004  a header and a row
+        msg = "there is nothing to play: the file needs a line of headers and at least one row"
+        raise RecordingError(msg)
+    wanted = len(lines[0].cells)
+    for line in lines:
+        if len(line.cells) != wanted:
+            msg = (
+                f"line {line.number} has {len(line.cells)} columns where the header has {wanted}; "
+                f"if {separator!a} is not what separates them, give --separator"
+            )
+            raise RecordingError(msg)
+    return lines
+
+
+def _check_names(header: list[str], options: ReadOptions) -> None:
+    asked = [("--skip", name) for name in options.skip]
+    asked += [("--unit", name) for name in options.units] + [("--rename", name) for name in options.renames]
+    if options.time_column is not None:
+        asked.append(("--time-column", options.time_column))
+    for option, name in asked:
+        if name not in header:
+            msg = f"{option}: there is no column {name!a}; there are {', '.join(header)}"
+            raise RecordingError(msg)
+
+
+def _time_column(header: list[str], body: list[_Line], options: ReadOptions) -> int:
+    if options.time_column is not None:
+        return header.index(options.time_column)
+    lowered = [name.lower() for name in header]
+    likely = [lowered.index(name) for name in _TIME_HEADERS if name in lowered]
+    candidates: list[int] = [*likely, *range(len(header))]
+    for at in candidates:
+        first = next((line.cells[at].strip() for line in body if line.cells[at].strip()), "")
+        if times.looks_like_time(first) or (at in likely and options.time_format):
+            return at
+    msg = f"no column holds times; name it by hand: --time-column NAME, one of {', '.join(header)}"
+    raise RecordingError(msg)
+
+
+def _times(body: list[_Line], at: int, header: str, options: ReadOptions) -> list[datetime]:
+    texts = [line.cells[at].strip() for line in body]
+    form = options.time_format or times.find_format(texts, body[0].number)
+    moments = []
+    for line, text in zip(body, texts, strict=True):
+        try:
+            moments.append(times.parse(text, form, options.zone))
+        except (ValueError, OverflowError) as error:
+            shape = form or "ISO 8601 or seconds since 1970"
+            msg = (
+                f"line {line.number}: {text[:40]!a} in column {header!a} is not a time of the form {shape}; "
+                "give --time-column or --time-format by hand"
+            )
+            raise RecordingError(msg) from error
+    return moments
+
+
+def _columns(
+    header: list[str], body: list[_Line], time_at: int, options: ReadOptions
+) -> tuple[list[Column], list[list[float | str | None]]]:
+    columns: list[Column] = []
+    values: list[list[float | str | None]] = []
+    for at, name in enumerate(header):
+        if at == time_at or name in options.skip:
+            continue
+        texts = [line.cells[at].strip() for line in body]
+        plain, unit = split_unit(name)
+        wanted = options.renames.get(name, plain)
+        metric = metric_name(wanted, at + 1, [column.metric for column in columns])
+        decimal = options.decimal or _decimal(texts)
+        numbers = [_number(text, decimal) for text in texts]
+        given = sum(text.lower() not in MISSING for text in texts)
+        text_column = 2 * sum(number is not None for number in numbers) < given
+        columns.append(Column(name, metric, options.units.get(name, unit), text_column))
+        if text_column:
+            values.append([None if text.lower() in MISSING else text[:256] for text in texts])
+            continue
+        for line, text, number in zip(body, texts, numbers, strict=True):
+            if number is None and text.lower() not in MISSING:
+                msg = (
+                    f"line {line.number}: {text[:40]!a} in column {name!a} is not a number; "
+                    f"correct it, leave the column out with --skip {name!r}, or give --decimal ','"
+                )
+                raise RecordingError(msg)
+        values.append(list(numbers))
+    if not columns:
+        msg = "there is no column left to play beside the time: skip fewer of them"
+        raise RecordingError(msg)
+    return columns, values
+
+
+def _decimal(texts: list[str]) -> str:
+    """Return the decimal sign of a column: a comma where some cell has one and no cell has a point."""
+    comma = any(_DECIMAL_COMMA.fullmatch(text) for text in texts)
+    return "," if comma and not any(_DECIMAL_POINT.fullmatch(text) for text in texts) else "."
+
+
+def _number(text: str, decimal: str) -> float | None:
+    if decimal == ",":
+        text = text.replace(",", ".")
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _row(index: int, moment: datetime, columns: list[Column], cells: list[float | str | None]) -> RecordedRow:
+    numbers: dict[str, float] = {}
+    states: dict[str, str] = {}
+    for column, cell in zip(columns, cells, strict=True):
+        if isinstance(cell, str):
+            states[column.metric] = cell
+        elif cell is not None:
+            numbers[column.metric] = cell
+    return RecordedRow(index, moment, numbers, states)
+
+
+def _chosen(rows: list[RecordedRow], options: ReadOptions) -> tuple[RecordedRow, ...]:
+    first = 0 if options.first is None else options.first
+    last = len(rows) - 1 if options.last is None else options.last
+    if not 0 <= first <= last or first >= len(rows):
+        msg = f"--first {first} --last {last} chooses nothing: the file has rows 0 to {len(rows) - 1}"
+        raise RecordingError(msg)
+    return tuple(rows[first : last + 1])
