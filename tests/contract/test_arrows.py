@@ -21,9 +21,8 @@ HOUSES = {
 """What each house may import beside itself."""
 
 ONE_IMPORTER = {
-    "aiomqtt": ("broker/bus.py", "broker/stream.py"),
-    "paho": ("broker/bus.py", "broker/stream.py"),
-    "gmqtt": ("broker/bus.py",),
+    "aiomqtt": ("broker/bus.py",),
+    "paho": ("broker/bus.py",),
     "psycopg": ("gateway/store.py", "gateway/store/*.py"),
     "psycopg_pool": ("gateway/store.py", "gateway/store/*.py"),
     "sklearn": ("detector/models/*.py",),
