@@ -24,9 +24,9 @@ class Group:
     def _settled(self, now: Moment) -> dict[str, Floats]:
         """Return the state the machines would have had they been as they are now for long."""
         state = {name: np.zeros(len(self.specs)) for name in self.kind.lags_s}
-        for _ in range(200):
+        for _ in range(60):
             targets = self.kind.run(now, state).targets
-            state = {name: state[name] + 0.2 * (targets[name] - state[name]) for name in state}
+            state = {name: state[name] + 0.3 * (targets[name] - state[name]) for name in state}
         return state
 
     def later(self, by_s: float) -> dict[str, Floats]:

@@ -42,13 +42,16 @@ class Boiler(Kind):
         cold = max(_HEATING_LIMIT_C - now.outdoor_c, 0.0) / 40.0
         heating = cold * (0.35 + 0.65 * now.ready) * 0.5
         demand = now.load * (1.0 + 0.05 * now.brisk) + heating + 0.25 * now.fault(FaultKind.LEAK)
-        most = 0.98 - 0.33 * phase_loss - 0.08 * fouling
+        heaters = 1.0 - phase_loss / 3.0
+        most = 0.98 * heaters - 0.08 * fouling
         delivered = np.minimum(state["demand"], most)
         short = state["demand"] - delivered
         shell = 0.035 * (1.0 + 0.1 * now.wear)
         power = now.rated_kw * (delivered * (1.0 + 0.14 * fouling + 0.015 * now.wear) + shell)
         power = base.limited(power + now.standby_kw(), now.rated_kw)
-        pressure = 8.0 - 2.0 * (1.0 - now.ready) - 0.5 * delivered - 6.0 * short + 0.12 * now.slow
+        # Proportional control: it is the missing pressure that calls for heat, more of it for fewer heaters.
+        called = 1.5 * delivered / heaters
+        pressure = 8.6 - 2.2 * (1.0 - now.ready) - called - 6.0 * short + 0.08 * now.slow
         # Saturated steam between 4 and 10 bar: 6 K a bar around 170 °C.
         steam_c = 170.0 + 6.0 * (pressure - 8.0) + 9.0 * fouling * delivered
         return Outcome(
