@@ -1,0 +1,39 @@
+-- name: machines
+-- All machines, or the one that is named; metrics are those that have a series and those announced.
+SELECT machine.machine, name, type, place, rated_power_kw, parent, first_seen,
+       coalesce(seen.metrics, '{}') || machine.metrics AS metrics
+FROM machine
+LEFT JOIN LATERAL (
+    SELECT jsonb_object_agg(metric, jsonb_build_object('unit', unit)) AS metrics
+    FROM series WHERE series.machine = machine.machine
+) AS seen ON true
+WHERE %(machine)s::text IS NULL OR machine.machine = %(machine)s
+ORDER BY machine.machine;
+
+-- name: save_machine
+-- Writes down what is known of a machine; the first time it was seen can only move back.
+INSERT INTO machine (machine, name, type, place, metrics, rated_power_kw, parent, first_seen)
+VALUES (%(machine)s, %(name)s, %(type)s, %(place)s::jsonb, %(metrics)s::jsonb, %(rated_power_kw)s, %(parent)s, %(first_seen)s)
+ON CONFLICT (machine) DO UPDATE SET
+    name = excluded.name,
+    type = excluded.type,
+    place = excluded.place,
+    metrics = excluded.metrics,
+    rated_power_kw = excluded.rated_power_kw,
+    parent = excluded.parent,
+    first_seen = least(machine.first_seen, excluded.first_seen);
+
+-- name: latest_readings
+-- The last reading of every series that is not from the future.
+SELECT series.machine, series.metric, last.ts, last.value, last.arrived
+FROM series CROSS JOIN LATERAL (
+    SELECT ts, value, arrived FROM reading
+    WHERE series_id = series.id AND ts <= %(now)s
+    ORDER BY ts DESC LIMIT 1
+) AS last;
+
+-- name: latest_texts
+-- The last text of every field of every machine that is not from the future.
+SELECT DISTINCT ON (machine, field) machine, field, ts, text
+FROM state_change WHERE ts <= %(now)s
+ORDER BY machine, field, ts DESC;

@@ -1,0 +1,125 @@
+"""The pool of connections, its limits in time, and one family of errors."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.rows import TupleRow, class_row
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+
+from gateway.store.errors import BadValueError, StoreTooSlowError, StoreUnavailableError
+from gateway.store.queries import query
+
+PATIENCE_S: Final = 0.8
+CONNECT_S: Final = 2
+POOL_SIZE: Final = 10
+STATEMENT_LIMIT_S: Final = 15.0
+# What the database says of values that can never be stored: data, constraints, sizes.
+_BAD_VALUE_CLASSES: Final = ("22", "23", "54")
+_TOO_SLOW: Final = "57014"
+
+Row = TypeVar("Row")
+Cursor = AsyncCursor[TupleRow]
+
+
+class Database:
+    """Connections to one PostgreSQL. It may be away when this is opened, and come and go later."""
+
+    def __init__(self, url: str, *, statement_limit_s: float = STATEMENT_LIMIT_S) -> None:
+        self._limit_s = statement_limit_s
+        self._pool = AsyncConnectionPool(
+            url,
+            kwargs={
+                "connect_timeout": CONNECT_S,
+                "application_name": "enms",
+                "options": f"-c statement_timeout={round(statement_limit_s * 1000)} -c timezone=UTC",
+            },
+            min_size=1,
+            max_size=POOL_SIZE,
+            timeout=PATIENCE_S,
+            # Give up at once: whoever asks next makes the pool try again, so it is back when the database is.
+            reconnect_timeout=0.1,
+            check=AsyncConnectionPool.check_connection,
+            open=False,
+            name="enms",
+        )
+
+    async def open(self) -> None:
+        """Begin to connect; does not wait."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        """Close the connections; those in use are given a few seconds."""
+        await self._pool.close(timeout=3.0)
+
+    async def ping(self) -> None:
+        """Return when the database answers; raises StoreUnavailableError within a second otherwise."""
+        await self._run("ping")
+
+    @asynccontextmanager
+    async def transaction(self, limit_s: float | None = None) -> AsyncIterator[Cursor]:
+        """Give a cursor whose statements are stored together at the end, or not at all.
+
+        Raises StoreUnavailableError within a second when the database is away, BadValueError when it
+        refuses a value.
+        """
+        with translated():
+            # The server ends what is slow; this ends what has no server any more to end it.
+            async with (
+                asyncio.timeout(limit_s or self._limit_s + 1),
+                self._pool.connection() as connection,
+                connection.cursor() as cursor,
+            ):
+                yield cursor
+
+    async def _all(self, kind: Callable[..., Row], name: str, /, **values: Any) -> list[Row]:
+        async with self.transaction() as cursor:
+            return await fetch(cursor, kind, name, **values)
+
+    async def _one(self, kind: Callable[..., Row], name: str, /, **values: Any) -> Row | None:
+        return next(iter(await self._all(kind, name, **values)), None)
+
+    async def _run(self, name: str, /, **values: Any) -> int:
+        """Run a statement; returns how many rows it touched."""
+        async with self.transaction() as cursor:
+            await cursor.execute(query(name), values)
+            return cursor.rowcount
+
+
+async def fetch(cursor: Cursor, kind: Callable[..., Row], name: str, /, **values: Any) -> list[Row]:
+    """Return a statement's rows, each as `kind` called with the columns by name."""
+    connection: AsyncConnection[Any] = cursor.connection
+    async with connection.cursor(row_factory=class_row(kind)) as rows:  # type: ignore[arg-type]
+        await rows.execute(query(name), values)
+        return await rows.fetchall()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors into ours."""
+    try:
+        yield
+    except (PoolTimeout, PoolClosed) as error:
+        msg = f"the database takes no connections: {error}"
+        raise StoreUnavailableError(msg) from error
+    except TimeoutError as error:
+        raise StoreTooSlowError("the database stopped answering in the middle of a statement") from error
+    except psycopg.Error as error:
+        raise _ours(error) from error
+    except (UnicodeError, OverflowError) as error:
+        raise BadValueError(f"not a value the database can hold: {error}") from error
+
+
+def _ours(error: psycopg.Error) -> Exception:
+    said = " ".join(str(error).split()) or type(error).__name__
+    state = error.sqlstate or ""
+    if state == _TOO_SLOW:
+        return StoreTooSlowError("the statement took longer than it may; ask for less at once")
+    if isinstance(error, psycopg.DataError) or state.startswith(_BAD_VALUE_CLASSES):
+        return BadValueError(f"the database refuses a value: {said}")
+    if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) or state == "25006":
+        return StoreUnavailableError(f"the database is away: {said}")
+    return error  # our own SQL is wrong: that is for the log, not for a retry

@@ -1,0 +1,115 @@
+"""What goes into the database and comes out of it, typed. Times are aware and in UTC."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from broker.messages import LatestValue, Machine, Rejected
+from broker.telemetry import Reading, State
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivedReading:
+    """A reading and when it came to us."""
+
+    reading: Reading
+    arrived: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A refusal. `source` is the machine, or empty where the topic named none."""
+
+    source: str
+    record: Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is stored together, or not at all."""
+
+    readings: list[ArrivedReading] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)
+    rejected: list[RejectedRow] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a batch: readings `stored`, readings that were there already, texts that changed."""
+
+    stored: int
+    doubled: int
+    states_stored: int
+    new_machines: tuple[str, ...]
+    new_series: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the database holds of a machine's present. `last_seen` is when the last of it arrived."""
+
+    machine: Machine
+    values: dict[str, LatestValue]
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One metric of one machine."""
+
+    id: int
+    metric: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A reading, or what the readings of a bucket come to; `ts` is where the bucket begins."""
+
+    ts: datetime
+    low: float
+    mean: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody who may log in. `role` is a word of `broker.roles.Role`."""
+
+    name: str
+    role: str
+    password_hash: str = field(repr=False)
+    created_at: datetime
+    disabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A log-in over HTTP that is still good."""
+
+    token_hash: bytes = field(repr=False)
+    account: str
+    role: str
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLogin:
+    """A log-in to the broker made for a session, to be removed there when it expires."""
+
+    username: str
+    account: str
+    token_hash: bytes | None = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what to what."""
+
+    ts: datetime
+    actor: str
+    action: str
+    subject: str
+    details: dict[str, str]
