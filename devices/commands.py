@@ -13,6 +13,7 @@ Scalar = str | float | bool | None
 Result = dict[str, Scalar]
 
 _REMEMBERED: Final = 1000
+_LONGEST_S: Final = 10 * 366 * 86_400.0
 _KINDS: Final = ", ".join(plant.FaultKind)
 
 
@@ -136,10 +137,9 @@ def _kind(args: Mapping[str, Scalar]) -> plant.FaultKind:
 
 
 def _span(seconds: float) -> timedelta:
-    try:
-        return timedelta(seconds=seconds)
-    except OverflowError:
+    if seconds > _LONGEST_S:
         _fail("bad_argument", f"duration_s {seconds:g} is too long; leave it out for a fault that stays")
+    return timedelta(seconds=max(seconds, 0.0))
 
 
 _EXAMPLES: Final = {
