@@ -70,21 +70,22 @@ def _fits(text: str, form: str | None) -> bool:
 
 
 def find_format(texts: Sequence[str], first_line: int) -> str | None:
-    """Return the strptime format that fits a sample of the texts; None for ISO 8601 or epoch.
+    """Return the strptime format that fits the first text and most likely the others; None for ISO or epoch.
 
-    Raises RecordingError when none fits, or when day and month cannot be told apart.
+    Raises RecordingError when none fits the first, or when day and month cannot be told apart.
     """
     sample = texts[:: max(1, len(texts) // _PROBED)]
-    if all(_fits(text, None) for text in sample):
-        return None
-    fitting = [form for form in FORMATS if all(_fits(text, form) for text in sample)]
-    if not fitting:
-        wrong = sample[0]
+    possible = [form for form in (None, *FORMATS) if _fits(sample[0], form)]
+    if not possible:
         msg = (
-            f"line {first_line}: {wrong[:40]!a} is not a time known here; "
+            f"line {first_line}: {sample[0][:40]!a} is not a time known here; "
             "give its format by hand, such as --time-format '%d.%m.%Y %H:%M:%S'"
         )
         raise RecordingError(msg)
+    fitting = [form for form in possible if all(_fits(text, form) for text in sample)]
+    if not fitting:
+        # Some line is broken: whoever parses them all finds out which.
+        return possible[0]
     if len(fitting) > 1:
         forms = " or ".join(f"--time-format '{form}'" for form in fitting)
         msg = f"line {first_line}: in {sample[0][:40]!a} day and month cannot be told apart; give {forms}"
