@@ -120,6 +120,11 @@ class BrokerAdmin:
                     if waiting is not None and not waiting.done():
                         waiting.set_result(answer)
 
+    @property
+    def connected(self) -> bool:
+        """Whether the broker takes administrative commands from us now."""
+        return self._bus.connected
+
     async def add_user(self, name: str, password: str, role: Role, machines: Iterable[str] = ()) -> None:
         """Make a lasting user (a device, or a person's own), or give an existing one this password and role.
 
@@ -138,7 +143,6 @@ class BrokerAdmin:
 
     async def add_login(self, login: str, password: str, role: Role, person: str) -> None:
         """Make a short-lived user `login` with the rights of `person`, who was added before."""
-        check_level("client", login)
         await self._do("createClient", username=login, password=password, roles=_roles(role, person))
 
     async def remove_login(self, login: str) -> None:

@@ -21,7 +21,11 @@ class SecretFiles:
             fresh.touch(mode=0o600)
             fresh.write_text(secrets.token_urlsafe(24))
             fresh.replace(path)
-        return path.read_text().strip()
+        return self.read(name)
+
+    def read(self, name: str) -> str:
+        """Return a secret that exists. Raises OSError where it does not, or is not ours to read."""
+        return (self._folder / name).read_text().strip()
 
     def broker_password(self, user: str) -> str:
         """Return the broker password of one of our services."""

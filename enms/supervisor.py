@@ -30,13 +30,13 @@ class ChildFailedError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """One process. `user` is who it runs as when we are root; `ready` is asked until it says yes."""
+    """One process, run in `folder`; `ready` is asked until it says yes."""
 
     name: str
     command: Sequence[str]
     ready: Callable[[], Awaitable[bool]]
     environment: Mapping[str, str] | None = None
-    user: str | None = None
+    folder: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
 
 
@@ -66,7 +66,6 @@ class Supervisor:
         """
         tasks = []
         for child in tier:
-            stop_left_over(self._pid_file(child.name), child.command)
             running = self._running[child.name] = _Running(child)
             tasks.append(asyncio.create_task(self._keep_running(running), name=f"child {child.name}"))
         self._tiers.append(tasks)
@@ -84,7 +83,7 @@ class Supervisor:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def pid(self, name: str) -> int | None:
+    def process_id(self, name: str) -> int | None:
         """Return the process id of a child, None while it is not running."""
         process = self._running[name].process
         return process.pid if process and process.returncode is None else None
@@ -121,13 +120,11 @@ class Supervisor:
             stderr=asyncio.subprocess.STDOUT,
             env=None if child.environment is None else dict(child.environment),
             start_new_session=True,
-            user=child.user,
-            group=child.user,
-            extra_groups=[] if child.user else None,
+            cwd=child.folder,
             preexec_fn=_die_with_parent,
         )
         running.process = process
-        self._pid_file(child.name).write_text(str(process.pid))
+        self._pid_file(child.name).write_text(f"{process.pid} {_born(process.pid)}")
         await self._copy_output(running, process)
         await process.wait()
         self._pid_file(child.name).unlink(missing_ok=True)
@@ -166,23 +163,33 @@ class Supervisor:
         return self._folder / "run" / f"{name}.pid"
 
 
-def stop_left_over(pid_file: Path, command: Sequence[str]) -> None:
-    """Stop the child a killed supervisor left behind; only a process with that very command is touched."""
-    try:
-        pid = int(pid_file.read_text())
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (OSError, ValueError):
-        return
-    if command[-1].encode() not in words:
-        return
-    for number, wait_s in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
+def stop_left_overs(folder: Path) -> None:
+    """Stop the children a killed supervisor of this data folder left behind, and nobody else's processes."""
+    for pid_file in sorted((folder / "run").glob("*.pid")):
+        words = pid_file.read_text().split()
+        if len(words) == 2 and _born(int(words[0])) == words[1]:  # noqa: PLR2004  number and time of birth
+            log.warning("stopping what an earlier run left behind", child=pid_file.stem, pid=words[0])
+            _stop_stranger(int(words[0]))
+        pid_file.unlink(missing_ok=True)
+
+
+def _stop_stranger(pid: int) -> None:
+    for number, wait_s in ((signal.SIGINT, 3.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
         deadline = time.monotonic() + wait_s
         while time.monotonic() < deadline:
-            if not Path(f"/proc/{pid}").exists():
+            if not _born(pid):
                 return
             time.sleep(0.05)
+
+
+def _born(pid: int) -> str:
+    """Return when a process started, in the kernel's ticks; with its number that names it for good."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
 
 
 def _die_with_parent() -> None:

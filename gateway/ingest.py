@@ -5,6 +5,7 @@ While the database is away nothing is acknowledged and nothing more is read: the
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -61,17 +62,24 @@ class Ingest:
         self._rejects = rejects
         self._now = now
         self.counts = Counts()
-        self.database: str = "ok"
+        self._away = False
+        self._busy = asyncio.Lock()
 
     async def run(self) -> None:
         """Take batches until cancelled. What was taken and not committed comes again from the broker."""
         while True:
             batch = await self._stream.batch(MOST, WAIT_S)
-            taken = [one for one in map(self._read, batch) if one is not None]
-            await self._commit(taken)
-            for delivery in batch:
-                delivery.ack()
-            self.counts.batches += 1
+            async with self._busy:
+                taken = [one for one in map(self._read, batch) if one is not None]
+                await self._commit(taken)
+                for delivery in batch:
+                    delivery.ack()
+                self.counts.batches += 1
+
+    async def finish(self, limit_s: float) -> None:
+        """Wait until the batch at hand is committed and acknowledged, and let no other begin."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._busy.acquire(), limit_s)
 
     def _read(self, delivery: Delivery) -> _Taken | None:
         self.counts.messages += 1
@@ -99,7 +107,7 @@ class Ingest:
     def _refuse_texts_of_numbers(self, parsed: Parsed) -> None:
         for state in [one for one in parsed.states if self._registry.is_number(one.machine, one.field)]:
             parsed.states.remove(state)
-            text = f"{state.field} was a number before, so {ascii(state.text[:40])} is not a reading"
+            text = f"{state.field} was a number before, so {state.text[:40]!a} is not a reading"
             parsed.refuse("not_a_number", text, state.field)
 
     async def _commit(self, taken: list[_Taken]) -> None:
@@ -135,14 +143,14 @@ class Ingest:
                 written = await self._store.write(batch)
                 break
             except StoreUnavailableError as error:
-                if self.database == "ok":
+                if not self._away:
                     log.warning("the database is away; the broker holds what comes", why=str(error))
-                self.database = str(error)
+                self._away = True
                 await asyncio.sleep(backoff_s(min(attempt, 4), 1.0))
                 attempt += 1
-        if self.database != "ok":
+        if self._away:
             log.info("the database is back", attempts=attempt)
-            self.database = "ok"
+            self._away = False
         self.counts.readings += written.stored
         self.counts.doubles += written.doubled
         self.counts.rejected += len(rejected)

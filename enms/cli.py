@@ -1,0 +1,175 @@
+"""The command `enms`: reads what was given, and starts the house it is for."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import structlog
+import typer
+from pydantic import ValidationError
+
+from enms.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+users = typer.Typer(no_args_is_help=True, help="Add, list and remove users and devices of a running enms.")
+app.add_typer(users, name="users")
+
+DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept.", show_default=False)]
+Host = Annotated[str | None, typer.Option(help="Address to listen on (127.0.0.1).", show_default=False)]
+HttpPort = Annotated[int | None, typer.Option(help="Page and HTTP API (8000).", show_default=False)]
+MqttPort = Annotated[int | None, typer.Option(help="MQTT (1883).", show_default=False)]
+WsPort = Annotated[int | None, typer.Option(help="MQTT over WebSocket (9001).", show_default=False)]
+
+
+@app.callback()
+def enms() -> None:
+    """EnMS Gateway: an MQTT-centred gateway for factory energy management.
+
+    Every option can be set as an ENMS_... variable too.
+    """
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+@app.command()
+def up(
+    data_dir: DataDir = None,
+    host: Host = None,
+    http_port: HttpPort = None,
+    mqtt_port: MqttPort = None,
+    ws_port: WsPort = None,
+    demo: Annotated[bool | None, typer.Option("--demo", help="Run the simulated factory too.")] = None,
+) -> None:
+    """Start everything on this machine, each part in its own process, and keep it running."""
+    from broker.mosquitto import MosquittoMissingError  # noqa: PLC0415  `enms --help` stays quick
+    from enms.supervisor import ChildFailedError  # noqa: PLC0415
+    from enms.up import CannotStartError, up  # noqa: PLC0415
+    from gateway.postgres_host import PostgresError  # noqa: PLC0415
+
+    settings = _settings(
+        data_dir=data_dir, host=host, http_port=http_port, mqtt_port=mqtt_port, ws_port=ws_port, demo=demo
+    )
+    try:
+        asyncio.run(up(settings))
+    except (CannotStartError, ChildFailedError, MosquittoMissingError, PostgresError, TimeoutError) as error:
+        _fail(str(error) or "a part was not ready in time; the logs are in the data folder")
+
+
+@app.command()
+def gateway(data_dir: DataDir = None, host: Host = None, http_port: HttpPort = None) -> None:
+    """Run the gateway: readings into the database, retained state, HTTP API and page."""
+    from enms import parts  # noqa: PLC0415
+    from gateway.service import run  # noqa: PLC0415
+
+    settings = _settings(data_dir=data_dir, host=host, http_port=http_port)
+    if not settings.database_url:
+        _fail("the gateway alone needs a database: set ENMS_DATABASE_URL, or run `enms up`")
+    asyncio.run(run(parts.gateway(settings)))
+
+
+@app.command()
+def detector(data_dir: DataDir = None) -> None:
+    """Run the detector: learns what is normal for each machine, publishes what is not."""
+    from detector.service import run  # noqa: PLC0415
+
+    from enms import parts  # noqa: PLC0415
+
+    _until_stopped(run(parts.detector(_settings(data_dir=data_dir))))
+
+
+@app.command()
+def simulate(
+    data_dir: DataDir = None,
+    machines: Annotated[int | None, typer.Option(help="How many machines (14).", show_default=False)] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same factory (1).", show_default=False)] = None,
+    speed: Annotated[float, typer.Option(help="How much faster than the clock the factory lives.")] = 1.0,
+) -> None:
+    """Run the simulated factory on the bus."""
+    from devices.simulator import run  # noqa: PLC0415
+    from enms import parts  # noqa: PLC0415
+
+    settings = _settings(data_dir=data_dir, machines=machines, seed=seed)
+    _until_stopped(run(parts.simulator(settings, speed)))
+
+
+@app.command()
+def init(data_dir: DataDir = None, host: Host = None) -> None:
+    """Write secrets and the broker's configuration into the data folder, and start nothing."""
+    from enms.init import init  # noqa: PLC0415
+
+    init(_settings(data_dir=data_dir, host=host))
+
+
+@users.command("add")
+def add_user(
+    name: str,
+    role: Annotated[str, typer.Option(help="viewer, operator, engineer; device, edge, flows, voice.")],
+    machine: Annotated[list[str] | None, typer.Option(help="A machine an edge gateway speaks for.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Add a user or a device; the generated password is the last line. An existing one gets a new one."""
+    from enms.user_commands import add  # noqa: PLC0415
+
+    _call(add(_settings(data_dir=data_dir), name, role, machine or []))
+
+
+@users.command("list")
+def list_users(data_dir: DataDir = None) -> None:
+    """List the users and devices."""
+    from enms.user_commands import show  # noqa: PLC0415
+
+    _call(show(_settings(data_dir=data_dir)))
+
+
+@users.command("remove")
+def remove_user(name: str, data_dir: DataDir = None) -> None:
+    """Remove a user or a device, and cut it off at once."""
+    from enms.user_commands import remove  # noqa: PLC0415
+
+    _call(remove(_settings(data_dir=data_dir), name))
+
+
+def _settings(**given: object) -> Settings:
+    try:
+        return Settings.read(**given)
+    except ValidationError as error:
+        words = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        _fail(f"a setting is wrong: {words}")
+
+
+def _call(work: Coroutine[Any, Any, None]) -> None:
+    from enms.api import ApiError  # noqa: PLC0415
+
+    try:
+        asyncio.run(work)
+    except ApiError as error:
+        _fail(str(error))
+
+
+def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Run a part until SIGTERM or SIGINT cancels it; then it tidies up and the code is 0."""
+
+    async def run() -> None:
+        task = asyncio.ensure_future(work)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+
+
+def _fail(text: str) -> NoReturn:
+    typer.echo(f"enms: {text}", err=True)
+    raise typer.Exit(1)

@@ -1,0 +1,71 @@
+"""The configuration of each part, from the settings and the secrets of the data folder."""
+
+from importlib.metadata import version
+
+from detector.service import DetectorConfig
+
+from broker.mosquitto import Mosquitto
+from devices.simulator import SimulatorConfig
+from enms.secret_files import SecretFiles
+from enms.settings import Settings
+from gateway.postgres import Postgres
+from gateway.service import GatewayConfig
+
+VERSION = version("enms-gateway")
+TOKENS = ("cli", "detector")
+
+
+def mosquitto(settings: Settings) -> Mosquitto:
+    """Return the private broker."""
+    return Mosquitto(
+        settings.data_dir / "broker", settings.host, settings.mqtt_port, settings.ws_port, settings.root
+    )
+
+
+def postgres(settings: Settings) -> Postgres:
+    """Return the private database."""
+    return Postgres(settings.data_dir / "postgres", SecretFiles(settings.data_dir).get("database"))
+
+
+def gateway(settings: Settings) -> GatewayConfig:
+    """Return the gateway's configuration."""
+    secrets = SecretFiles(settings.data_dir)
+    users = ("gateway", "gateway-ingest", "broker-admin")
+    return GatewayConfig(
+        bus=settings.bus,
+        broker_passwords={user: secrets.broker_password(user) for user in users},
+        database_url=settings.database_url,
+        host=settings.host,
+        http_port=settings.http_port,
+        ws_port=settings.ws_port,
+        version=VERSION,
+        service_tokens={name: secrets.get(f"token-{name}") for name in TOKENS},
+        mqtt_ws_url=settings.mqtt_ws_url,
+    )
+
+
+def detector(settings: Settings) -> DetectorConfig:
+    """Return the detector's configuration."""
+    secrets = SecretFiles(settings.data_dir)
+    return DetectorConfig(
+        bus=settings.bus,
+        password=secrets.broker_password("detector"),
+        live_password=secrets.broker_password("detector-live"),
+        api_url=settings.http_url,
+        api_token=secrets.get("token-detector"),
+        store=settings.data_dir / "models",
+        train_rows=settings.train_rows,
+        version=VERSION,
+    )
+
+
+def simulator(settings: Settings, speed: float = 1.0) -> SimulatorConfig:
+    """Return the simulated factory's configuration."""
+    return SimulatorConfig(
+        bus=settings.bus,
+        password=SecretFiles(settings.data_dir).broker_password("simulator"),
+        version=VERSION,
+        seed=settings.seed,
+        machines=settings.machines,
+        speed=speed,
+    )

@@ -1,0 +1,19 @@
+"""How the gateway itself is: what it depends on, and what it has counted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.ingest import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayStatus:
+    """`dependencies` answers now, without I/O: `ok` or what is wrong, by name."""
+
+    dependencies: Callable[[], dict[str, str]]
+    counts: Counts
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything the gateway needs answers."""
+        return all(state == "ok" for state in self.dependencies().values())

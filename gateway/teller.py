@@ -1,0 +1,79 @@
+"""Tells the bus what changed: machines, last values, health, refusals; and keeps machines in the database."""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final
+
+from broker.bus import Bus
+from broker.channels import HEALTH, LATEST, MACHINE, REJECTED, STATUS
+from broker.messages import BadMessageError, Machine
+from broker.topics import BadTopicError, HealthTopic, LatestTopic, MachineTopic, RejectedTopic
+from gateway.registry import Registry
+from gateway.rejects import Rejects
+from gateway.store import BadValueError, Store, StoreUnavailableError
+
+LOOK_S: Final = 0.1
+REFUSALS_S: Final = 1.0
+
+
+class Teller:
+    """The one writer of `machine/…`, `latest/…`, `health/…` and `rejected/…`."""
+
+    def __init__(self, bus: Bus, registry: Registry, rejects: Rejects, store: Store) -> None:
+        self._bus = bus
+        self._statuses = bus.subscribe(STATUS)
+        self._registry = registry
+        self._rejects = rejects
+        self._store = store
+        self._unsaved: dict[str, Machine] = {}
+
+    async def run(self) -> None:
+        """Look for news ten times a second until cancelled, and listen to what devices say of themselves."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(), name="statuses")
+            while True:
+                self.tell(datetime.now(UTC))
+                await self._save_machines()
+                await asyncio.sleep(LOOK_S)
+
+    def tell(self, now: datetime) -> None:
+        """Publish what changed."""
+        news = self._registry.news(now)
+        for machine in news.machines:
+            self._bus.keep(MACHINE, MachineTopic(machine.machine), machine)
+            self._unsaved[machine.machine] = machine
+        for latest in news.latest:
+            self._bus.keep(LATEST, LatestTopic(latest.machine), latest)
+        for health in news.health:
+            self._bus.keep(HEALTH, HealthTopic(health.machine), health)
+
+    async def run_refusals(self) -> None:
+        """Publish refusals once a second until cancelled."""
+        while True:
+            for told in self._rejects.news():
+                await self._bus.publish(REJECTED, RejectedTopic(told.source), told.message)
+            await asyncio.sleep(REFUSALS_S)
+
+    async def _save_machines(self) -> None:
+        for name, machine in list(self._unsaved.items()):
+            try:
+                await self._store.save_machine(machine)
+            except StoreUnavailableError:
+                return
+            except BadValueError:
+                pass
+            if self._unsaved.get(name) is machine:
+                del self._unsaved[name]
+
+    async def _listen(self) -> None:
+        async for delivery in self._statuses:
+            online = delivery.payload == b"online"
+            if not online and delivery.payload != b"offline":
+                try:
+                    _, status = delivery.read(STATUS)
+                except (BadTopicError, BadMessageError):
+                    continue
+                online = status.state == "online"
+            with suppress(BadTopicError):
+                self._registry.client_said(STATUS.topic.parse(delivery.topic).client, online=online)
