@@ -46,6 +46,7 @@ OUTDOOR: Final = Metric(-40.0, 50.0, 0.05)
 # Full current at the worst power factor met here, and a lost phase on top.
 CURRENT: Final = Metric(0.0, 5.0, 0.003, 0.008, a_kw=True)
 PIECES: Final = Metric(0.0, 200.0, 0.0)
+"""Pieces made in the last minute, not a total: so it can be set against power as it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """Plays recorded machine data from CSV files as if it happened now."""
 
+from devices.replay.columns import Column
 from devices.replay.errors import RecordingError
 from devices.replay.plan import Plan, make_plan
 from devices.replay.player import Progress, replay
-from devices.replay.reader import Column, ReadOptions, Recording, read_file, read_text
+from devices.replay.reader import ReadOptions, Recording, read_file, read_text
 
 __all__ = [
     "Column",

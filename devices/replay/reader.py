@@ -1,9 +1,5 @@
 """Reads a recording of machine data from CSV text, whatever logger wrote it."""
 
-import csv
-import io
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
@@ -11,15 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from devices.replay import times
+from devices.replay.columns import Cells, Column, name_columns, read_cells
+from devices.replay.csv_text import Line, find_separator, split
 from devices.replay.errors import RecordingError
-from devices.replay.names import metric_name, split_unit
 
-SEPARATORS: Final = ",;\t|"
-MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "?"})
 _TIME_HEADERS: Final = ("datetime", "timestamp", "time", "date", "ts")
-_DECIMAL_POINT: Final = re.compile(r"[+-]?[\d,]*\.\d+([eE][+-]?\d+)?")
-_DECIMAL_COMMA: Final = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
-_PROBED: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +32,6 @@ class ReadOptions:
     renames: Mapping[str, str] = field(default_factory=dict)
     first: int | None = None
     last: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column as it will be published. `text` columns are states, the others numbers."""
-
-    header: str
-    metric: str
-    unit: str
-    text: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +76,7 @@ def read_file(path: Path, options: ReadOptions) -> Recording:
 
 def read_text(text: str, name: str, options: ReadOptions) -> Recording:
     """Read CSV text. Raises RecordingError."""
-    lines = _split(text, options.separator or _separator(text))
+    lines = split(text, options.separator or find_separator(text))
     header, body = [cell.strip() for cell in lines[0].cells], lines[1:]
     _check_names(header, options)
     time_at = _time_column(header, body, options)
@@ -121,49 +103,6 @@ def read_text(text: str, name: str, options: ReadOptions) -> Recording:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    number: int
-    cells: list[str]
-
-
-def _separator(text: str) -> str:
-    sample = "\n".join(text.splitlines()[:_PROBED])
-    header = sample.split("\n", 1)[0]
-    for sure in (";", "\t", "|"):
-        # None of these is ever part of a number, so a header that has one is separated by it.
-        if sure in header:
-            return sure
-    if "," in header:
-        return ","
-    try:
-        return csv.Sniffer().sniff(sample, SEPARATORS).delimiter
-    except csv.Error as error:
-        msg = "line 1: the separator between columns cannot be found; give it by hand: --separator ';'"
-        raise RecordingError(msg) from error
-
-
-def _split(text: str, separator: str) -> list[_Line]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    try:
-        lines = [_Line(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
-    except csv.Error as error:
-        msg = f"line {reader.line_num}: {error}"
-        raise RecordingError(msg) from error
-    if len(lines) < 2:  # noqa: PLR2004  a header and a row
-        msg = "there is nothing to play: the file needs a line of headers and at least one row"
-        raise RecordingError(msg)
-    wanted = len(lines[0].cells)
-    for line in lines:
-        if len(line.cells) != wanted:
-            msg = (
-                f"line {line.number} has {len(line.cells)} columns where the header has {wanted}; "
-                f"if {separator!a} is not what separates them, give --separator"
-            )
-            raise RecordingError(msg)
-    return lines
-
-
 def _check_names(header: list[str], options: ReadOptions) -> None:
     asked = [("--skip", name) for name in options.skip]
     asked += [("--unit", name) for name in options.units] + [("--rename", name) for name in options.renames]
@@ -175,7 +114,7 @@ def _check_names(header: list[str], options: ReadOptions) -> None:
             raise RecordingError(msg)
 
 
-def _time_column(header: list[str], body: list[_Line], options: ReadOptions) -> int:
+def _time_column(header: list[str], body: list[Line], options: ReadOptions) -> int:
     if options.time_column is not None:
         return header.index(options.time_column)
     lowered = [name.lower() for name in header]
@@ -189,7 +128,7 @@ def _time_column(header: list[str], body: list[_Line], options: ReadOptions) -> 
     raise RecordingError(msg)
 
 
-def _times(body: list[_Line], at: int, header: str, options: ReadOptions) -> list[datetime]:
+def _times(body: list[Line], at: int, header: str, options: ReadOptions) -> list[datetime]:
     texts = [line.cells[at].strip() for line in body]
     form = options.time_format or times.find_format(texts, body[0].number)
     moments = []
@@ -207,56 +146,22 @@ def _times(body: list[_Line], at: int, header: str, options: ReadOptions) -> lis
 
 
 def _columns(
-    header: list[str], body: list[_Line], time_at: int, options: ReadOptions
-) -> tuple[list[Column], list[list[float | str | None]]]:
-    columns: list[Column] = []
-    values: list[list[float | str | None]] = []
-    for at, name in enumerate(header):
-        if at == time_at or name in options.skip:
-            continue
-        texts = [line.cells[at].strip() for line in body]
-        plain, unit = split_unit(name)
-        wanted = options.renames.get(name, plain)
-        metric = metric_name(wanted, at + 1, [column.metric for column in columns])
-        decimal = options.decimal or _decimal(texts)
-        numbers = [_number(text, decimal) for text in texts]
-        given = sum(text.lower() not in MISSING for text in texts)
-        text_column = 2 * sum(number is not None for number in numbers) < given
-        columns.append(Column(name, metric, options.units.get(name, unit), text_column))
-        if text_column:
-            values.append([None if text.lower() in MISSING else text[:256] for text in texts])
-            continue
-        for line, text, number in zip(body, texts, numbers, strict=True):
-            if number is None and text.lower() not in MISSING:
-                msg = (
-                    f"line {line.number}: {text[:40]!a} in column {name!a} is not a number; "
-                    f"correct it, leave the column out with --skip {name!r}, or give --decimal ','"
-                )
-                raise RecordingError(msg)
-        values.append(list(numbers))
-    if not columns:
+    header: list[str], body: list[Line], time_at: int, options: ReadOptions
+) -> tuple[list[Column], list[Cells]]:
+    played = [at for at, name in enumerate(header) if at != time_at and name not in options.skip]
+    if not played:
         msg = "there is no column left to play beside the time: skip fewer of them"
         raise RecordingError(msg)
-    return columns, values
+    columns, cells = [], []
+    names = name_columns(header, played, options.units, options.renames)
+    for at, (metric, unit) in zip(played, names, strict=True):
+        values, text = read_cells(header[at], body, at, options.decimal)
+        columns.append(Column(header[at], metric, unit, text))
+        cells.append(values)
+    return columns, cells
 
 
-def _decimal(texts: list[str]) -> str:
-    """Return the decimal sign of a column: a comma where some cell has one and no cell has a point."""
-    comma = any(_DECIMAL_COMMA.fullmatch(text) for text in texts)
-    return "," if comma and not any(_DECIMAL_POINT.fullmatch(text) for text in texts) else "."
-
-
-def _number(text: str, decimal: str) -> float | None:
-    if decimal == ",":
-        text = text.replace(",", ".")
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _row(index: int, moment: datetime, columns: list[Column], cells: list[float | str | None]) -> RecordedRow:
+def _row(index: int, moment: datetime, columns: list[Column], cells: Cells) -> RecordedRow:
     numbers: dict[str, float] = {}
     states: dict[str, str] = {}
     for column, cell in zip(columns, cells, strict=True):

@@ -86,6 +86,8 @@ def find_format(texts: Sequence[str], first_line: int) -> str | None:
     if not fitting:
         # Some line is broken: whoever parses them all finds out which.
         return possible[0]
+    if None in fitting:
+        return None
     if len(fitting) > 1:
         forms = " or ".join(f"--time-format '{form}'" for form in fitting)
         msg = f"line {first_line}: in {sample[0][:40]!a} day and month cannot be told apart; give {forms}"

@@ -8,6 +8,7 @@ from fixtures.broker import PrivateBroker
 
 from broker.channels import ANNOUNCE, TELEMETRY
 from broker.messages import Announce
+from broker.stream import Stream
 from broker.telemetry import Reading, read
 from devices.replay import Plan, Progress, ReadOptions, make_plan, read_text, replay
 
@@ -28,11 +29,11 @@ def planned(rows: int, speed: float) -> Plan:
     return make_plan([recording], "pump-bed", starts_at=datetime.now(UTC), speed=speed)
 
 
-async def heard(stream: object, count: int) -> dict[datetime, list[Reading]]:
+async def heard(stream: Stream, count: int) -> dict[datetime, list[Reading]]:
     found: dict[datetime, list[Reading]] = {}
     async with asyncio.timeout(PATIENCE_S):
         while len(found) < count:
-            for delivery in await stream.batch(100, 0.01):  # type: ignore[attr-defined]
+            for delivery in await stream.batch(100, 0.01):
                 delivery.ack()
                 parsed = read(delivery.topic, delivery.payload, delivery.arrived)
                 assert parsed.refusals == []
