@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from enms.settings import Settings
+
 TREE = Path(__file__).parents[2]
 LONGEST_MODULE = 400
 LOCKS = sorted((TREE / "requirements").glob("*.lock"))
@@ -135,6 +137,24 @@ def test_every_option_the_documents_give_to_enms_exists() -> None:
     for name, options in given.items():
         shown = options_of(name)
         assert not {option for option in options if option.split("=")[0] not in shown}, name
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    text = (TREE / "docs" / "run.md").read_text()
+    rows = dict(re.findall(r"^\|[^|]*\| `(ENMS_\w+)` \| ([^|]*?) ?\|", text, re.MULTILINE))
+    fields = {f"ENMS_{name.upper()}": field for name, field in Settings.model_fields.items()}
+    assert set(rows) == set(fields)
+    for name, field in fields.items():
+        if field.default_factory is None and not isinstance(field.default, bool):
+            default = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+            assert rows[name].strip("`") == default, name
+
+
+def test_containers_set_only_what_can_be_set() -> None:
+    compose = (TREE / "docker-compose.yml").read_text() + (TREE / "Dockerfile").read_text()
+    given = set(re.findall(r"\b(ENMS_\w+)[:=]", re.sub(r"\$\{\w+", "", compose)))
+    assert given
+    assert given <= {f"ENMS_{name.upper()}" for name in Settings.model_fields}
 
 
 def links(path: Path) -> Iterator[Path]:
