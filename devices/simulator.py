@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -40,7 +40,7 @@ class SimulatorConfig:
     """
 
     bus: BusAddress
-    password: str
+    password: str = field(repr=False)
     version: str = ""
     seed: int = 1
     machines: int = DEFAULT_MACHINES
