@@ -1,0 +1,152 @@
+"""Episodes: when one opens, is told again, and closes. A pure state machine; time is an argument."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from detector.config import Tuning
+from detector.kinds import severity
+
+UPDATE_S: Final = 30.0
+Phase = Literal["opened", "updated", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """An open episode. Times are epoch seconds; `metric` is the one that deviated most when it opened."""
+
+    anomaly_id: str
+    metric: str
+    started_s: float
+    highest: float
+    told_s: float
+    told_severity: str
+    rise_windows: float
+    excess_kwh: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of one machine after its last row.
+
+    `above_s` and `above_rows`: since when, and for how many rows, the score has been above the threshold.
+    `calm_s`: since when it has been below the closing line. `low_s`: when it was last below half.
+    """
+
+    machine: str
+    last_s: float | None = None
+    above_s: float | None = None
+    above_rows: int = 0
+    above_highest: float = 0.0
+    calm_s: float | None = None
+    low_s: float | None = None
+    episode: Episode | None = None
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether an episode is open or could be about to open."""
+        return self.episode is not None or self.above_rows > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A scored row. `score` is 1 at the threshold, or NaN; `excess_kw` where power and what it should be are known."""
+
+    ts_s: float
+    score: float
+    metric: str
+    excess_kw: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Something to publish about an episode, which is as it is after the row of `ts_s`."""
+
+    phase: Phase
+    episode: Episode
+    ts_s: float
+
+
+def anomaly_id(machine: str, started_s: float, metric: str) -> str:
+    """Return the id an episode has in every run over the same data, whatever model found it."""
+    start = datetime.fromtimestamp(round(started_s, 3), UTC).isoformat(timespec="milliseconds")
+    return hashlib.sha256(f"{machine}|{start}|{metric}".encode()).hexdigest()[:20]
+
+
+def step(verdict: Verdict, seen: Seen, span_s: float, tuning: Tuning) -> tuple[Verdict, list[Told]]:
+    """Take one row in order of time; return the new verdict and what is to be told.
+
+    Opens after `patience_rows` rows in a row at or above the threshold, and counts from the first of them.
+    Closes when the score has stayed below `calm_ratio` for `calm_windows` windows. A row without a score
+    changes nothing. After a hole of `hole_windows` windows an open episode is closed as of its last row.
+    """
+    told: list[Told] = []
+    if verdict.last_s is not None and seen.ts_s - verdict.last_s > tuning.hole_windows * span_s:
+        verdict, told = vanish(verdict)
+    if seen.score != seen.score:  # noqa: PLR0124  NaN is the only number that differs from itself
+        return replace(verdict, last_s=seen.ts_s), told
+    hours = (seen.ts_s - verdict.last_s) / 3600.0 if verdict.last_s is not None else 0.0
+    verdict = _count(verdict, seen, tuning)
+    if verdict.episode is None:
+        verdict, more = _maybe_open(verdict, seen, span_s, tuning)
+    else:
+        verdict, more = _go_on(verdict, verdict.episode, seen, hours, span_s * tuning.calm_windows)
+    return verdict, told + more
+
+
+def vanish(verdict: Verdict) -> tuple[Verdict, list[Told]]:
+    """Forget runs and close an open episode as of its last row, because the data stopped there."""
+    fresh = Verdict(verdict.machine)
+    if verdict.episode is None or verdict.last_s is None:
+        return fresh, []
+    return fresh, [Told("closed", verdict.episode, verdict.last_s)]
+
+
+def _count(verdict: Verdict, seen: Seen, tuning: Tuning) -> Verdict:
+    above = seen.score >= 1.0
+    first = verdict.above_s if verdict.above_s is not None else seen.ts_s
+    calm = verdict.calm_s if verdict.calm_s is not None else seen.ts_s
+    return replace(
+        verdict,
+        last_s=seen.ts_s,
+        above_s=first if above else None,
+        above_rows=verdict.above_rows + 1 if above else 0,
+        above_highest=max(verdict.above_highest, seen.score) if above else 0.0,
+        calm_s=calm if seen.score < tuning.calm_ratio else None,
+        low_s=seen.ts_s if seen.score < 0.5 or verdict.low_s is None else verdict.low_s,  # noqa: PLR2004
+    )
+
+
+def _maybe_open(verdict: Verdict, seen: Seen, span_s: float, tuning: Tuning) -> tuple[Verdict, list[Told]]:
+    if verdict.above_rows < tuning.patience_rows or verdict.above_s is None:
+        return verdict, []
+    started = verdict.above_s
+    episode = Episode(
+        anomaly_id=anomaly_id(verdict.machine, started, seen.metric),
+        metric=seen.metric,
+        started_s=started,
+        highest=verdict.above_highest,
+        told_s=seen.ts_s,
+        told_severity=severity(verdict.above_highest),
+        rise_windows=(started - (verdict.low_s if verdict.low_s is not None else started)) / span_s,
+        excess_kwh=None if seen.excess_kw is None else seen.excess_kw * (seen.ts_s - started) / 3600.0,
+    )
+    return replace(verdict, episode=episode, calm_s=None), [Told("opened", episode, seen.ts_s)]
+
+
+def _go_on(
+    verdict: Verdict, episode: Episode, seen: Seen, hours: float, calm_for_s: float
+) -> tuple[Verdict, list[Told]]:
+    excess = episode.excess_kwh
+    if seen.excess_kw is not None:
+        excess = (excess or 0.0) + seen.excess_kw * hours
+    episode = replace(episode, highest=max(episode.highest, seen.score), excess_kwh=excess)
+    if verdict.calm_s is not None and seen.ts_s - verdict.calm_s >= calm_for_s:
+        return replace(verdict, episode=None), [Told("closed", episode, seen.ts_s)]
+    now = severity(episode.highest)
+    told: list[Told] = []
+    if now != episode.told_severity or seen.ts_s - episode.told_s >= UPDATE_S:
+        episode = replace(episode, told_s=seen.ts_s, told_severity=now)
+        told = [Told("updated", episode, seen.ts_s)]
+    return replace(verdict, episode=episode), told

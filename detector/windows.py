@@ -1,0 +1,116 @@
+"""A live window for each machine: readings joined to rows in event time, the last of them kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from detector.rows import Rows
+
+JOIN_S: Final = 0.5
+"""Readings this near in time are one row, when a device sends each metric by itself."""
+CARRY_S: Final = 90.0
+"""A metric that comes less often than others keeps its last value for so long."""
+LATE_S: Final = 3600.0
+"""Rows measured longer before their arrival than this are the past, not the present."""
+ROWS_MOST: Final = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRow:
+    """One joined row: epoch seconds, and every metric with a value young enough."""
+
+    ts_s: float
+    values: Mapping[str, float]
+
+
+@dataclass(slots=True)
+class Joiner:
+    """Joins readings to rows. A row is out once all metrics are there that came lately, or a later row begins."""
+
+    late: int = 0
+    _open_s: float | None = None
+    _open: dict[str, float] = field(default_factory=dict)
+    _last: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _newest_s: float = float("-inf")
+
+    def take(self, ts_s: float, readings: Mapping[str, float]) -> list[LiveRow]:
+        """Take what was measured at one time and return the rows that are finished by it, oldest first.
+
+        Readings from before the newest finished row are counted in `late` and dropped.
+        """
+        if ts_s <= self._newest_s or (self._open_s is not None and ts_s < self._open_s - JOIN_S):
+            self.late += 1
+            return []
+        done = []
+        if self._open_s is not None and (
+            ts_s > self._open_s + JOIN_S or not self._open.keys().isdisjoint(readings)
+        ):
+            done.append(self._finish())
+        # A reading that comes twice at one time, or just behind the row it just closed, is late as well.
+        if ts_s <= self._newest_s:
+            self.late += 1
+            return done
+        self._open_s = ts_s if self._open_s is None else max(ts_s, self._open_s)
+        self._open.update(readings)
+        if all(metric in self._open for metric in self._expected(ts_s)):
+            done.append(self._finish())
+        return done
+
+    def _expected(self, now_s: float) -> list[str]:
+        return [metric for metric, (ts_s, _) in self._last.items() if now_s - ts_s <= CARRY_S]
+
+    def _finish(self) -> LiveRow:
+        if self._open_s is None:
+            msg = "there is no open row to finish"
+            raise RuntimeError(msg)
+        ts_s = self._newest_s = self._open_s
+        self._last.update({metric: (ts_s, value) for metric, value in self._open.items()})
+        row = LiveRow(ts_s, {metric: self._last[metric][1] for metric in self._expected(ts_s)})
+        self._open_s, self._open = None, {}
+        return row
+
+
+class Window:
+    """The last rows of one machine, with the model's metrics as columns, in one block of memory."""
+
+    def __init__(self, metrics: tuple[str, ...]) -> None:
+        self.metrics = metrics
+        self._ts_s = np.empty(256)
+        self._values = np.empty((256, len(metrics)))
+        self._first = self._end = 0
+
+    def add(self, row: LiveRow, span_s: float) -> None:
+        """Add a row, which must be later than the newest, and drop what is older than `span_s` before it."""
+        if self._end == len(self._ts_s):
+            self._make_room()
+        self._ts_s[self._end] = row.ts_s
+        self._values[self._end] = [row.values.get(metric, np.nan) for metric in self.metrics]
+        self._end += 1
+        oldest = row.ts_s - span_s * (1.0 + 1e-9)
+        while self._ts_s[self._first] <= oldest or self._end - self._first > ROWS_MOST:
+            self._first += 1
+
+    @property
+    def rows(self) -> Rows:
+        """The rows held, oldest first; valid until the next is added."""
+        held = slice(self._first, self._end)
+        return Rows(self.metrics, self._ts_s[held], self._values[held])
+
+    def _make_room(self) -> None:
+        held = slice(self._first, self._end)
+        count = self._end - self._first
+        size = max(256, 2 * count)
+        ts_s, values = np.empty(size), np.empty((size, len(self.metrics)))
+        ts_s[:count], values[:count] = self._ts_s[held], self._values[held]
+        self._ts_s, self._values, self._first, self._end = ts_s, values, 0, count
+
+
+def rows_of(measured: list[tuple[float, Mapping[str, float]]]) -> Rows:
+    """Join a stretch of history, in order of time, exactly as live readings are joined."""
+    joiner = Joiner()
+    joined = [row for ts_s, readings in measured for row in joiner.take(ts_s, readings)]
+    metrics = tuple(sorted({metric for row in joined for metric in row.values}))
+    values = np.array([[row.values.get(metric, np.nan) for metric in metrics] for row in joined])
+    return Rows(metrics, np.array([row.ts_s for row in joined]), values.reshape(len(joined), len(metrics)))
