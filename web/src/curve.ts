@@ -1,0 +1,86 @@
+import type { HistorySeries } from "./api";
+import type { ExpectedMetric } from "./contract";
+
+/** What the chart draws: columns of equal length; `null` is a gap. Times are epoch seconds. */
+export interface Curve {
+  readonly bucketS: number;
+  ts: number[];
+  mean: (number | null)[];
+  min: (number | null)[];
+  max: (number | null)[];
+  low: (number | null)[];
+  high: (number | null)[];
+  count: number[];
+}
+
+/** Buckets that may be missing before the line is broken. */
+const GAP_BUCKETS = 4;
+const SHORTEST_GAP_S = 10;
+
+export function emptyCurve(bucketS: number): Curve {
+  return { bucketS, ts: [], mean: [], min: [], max: [], low: [], high: [], count: [] };
+}
+
+/** The curve of a history; where readings are missing it is broken instead of drawn across. */
+export function fromHistory(series: HistorySeries): Curve {
+  const curve = emptyCurve(series.bucket_s);
+  for (const [i, tsMs] of series.ts.entries()) {
+    const mean = series.mean[i];
+    if (mean === undefined) continue;
+    push(curve, tsMs / 1000, { mean, min: series.min[i] ?? mean, max: series.max[i] ?? mean, count: series.count[i] ?? 1 });
+  }
+  return curve;
+}
+
+/** Add a live value: into the bucket that runs, or as a new one. An older value changes nothing. */
+export function addLive(curve: Curve, tsS: number, value: number, expected?: ExpectedMetric): void {
+  const last = curve.ts.length - 1;
+  const lastTs = curve.ts[last];
+  if (lastTs !== undefined && tsS <= lastTs && curve.bucketS <= 1) return;
+  if (lastTs === undefined || tsS >= lastTs + curve.bucketS) {
+    push(curve, tsS, { mean: value, min: value, max: value, count: 1 });
+  } else if (tsS > lastTs) {
+    const count = curve.count[last] ?? 0;
+    curve.mean[last] = ((curve.mean[last] ?? value) * count + value) / (count + 1);
+    curve.min[last] = Math.min(curve.min[last] ?? value, value);
+    curve.max[last] = Math.max(curve.max[last] ?? value, value);
+    curve.count[last] = count + 1;
+  }
+  if (expected) {
+    curve.low[curve.ts.length - 1] = expected.low;
+    curve.high[curve.ts.length - 1] = expected.high;
+  }
+}
+
+/** Forget what lies before `startS`, so that a page left open for weeks stays small. */
+export function trim(curve: Curve, startS: number): void {
+  const keep = curve.ts.findIndex((ts) => ts >= startS);
+  if (keep <= 0) return;
+  for (const column of [curve.ts, curve.mean, curve.min, curve.max, curve.low, curve.high, curve.count]) {
+    column.splice(0, keep);
+  }
+}
+
+interface Bucket {
+  mean: number;
+  min: number;
+  max: number;
+  count: number;
+}
+
+function push(curve: Curve, tsS: number, bucket: Bucket): void {
+  const lastTs = curve.ts.at(-1);
+  const gap = Math.max(SHORTEST_GAP_S, GAP_BUCKETS * curve.bucketS);
+  if (lastTs !== undefined && tsS - lastTs > gap) pushRow(curve, lastTs + curve.bucketS, null);
+  pushRow(curve, tsS, bucket);
+}
+
+function pushRow(curve: Curve, tsS: number, bucket: Bucket | null): void {
+  curve.ts.push(tsS);
+  curve.mean.push(bucket?.mean ?? null);
+  curve.min.push(bucket?.min ?? null);
+  curve.max.push(bucket?.max ?? null);
+  curve.low.push(null);
+  curve.high.push(null);
+  curve.count.push(bucket?.count ?? 0);
+}

@@ -1,0 +1,107 @@
+import { api } from "./api";
+import { Bus } from "./bus";
+import { WANTED, deliver } from "./inbox";
+import { Session } from "./session";
+import type { Store } from "./store";
+import { filterOf } from "./topics";
+
+/** Joins session, bus and state; what the views may ask for. */
+export class Desk {
+  readonly session = new Session(() => {
+    this.#leave();
+  });
+  #bus: Bus | undefined;
+  #fetched = false;
+  #fetching = false;
+
+  /** `changed` is called when somebody has logged in or out. */
+  constructor(
+    private readonly store: Store,
+    private readonly changed: () => void,
+  ) {
+    store.listen(["link"], () => void this.#catchUp());
+    addEventListener("online", () => {
+      store.setFacts({ online: true });
+      this.retryNow();
+    });
+    addEventListener("offline", () => {
+      store.setFacts({ online: false });
+    });
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.retryNow();
+    });
+    setInterval(() => {
+      store.tick(Date.now());
+    }, 1_000);
+    store.setFacts({ online: navigator.onLine });
+  }
+
+  /** Go on with an earlier session; false when there is none. */
+  async resume(): Promise<boolean> {
+    const resumed = await this.session.resume();
+    if (resumed) await this.#enter();
+    return resumed;
+  }
+
+  async logIn(username: string, password: string): Promise<void> {
+    await this.session.logIn(username, password);
+    await this.#enter();
+  }
+
+  retryNow(): void {
+    this.#bus?.retryNow();
+  }
+
+  async #enter(): Promise<void> {
+    const { root } = await api.config();
+    const { store } = this;
+    store.setFacts({ connected: false, everConnected: false, sinceMs: Date.now(), gateway: undefined });
+    this.#bus = new Bus((refused) => this.session.access(refused), {
+      connected: () => {
+        store.episodesKnown = false;
+        store.setFacts({ connected: true, everConnected: true, sinceMs: Date.now(), retryAtMs: undefined, gateway: undefined });
+      },
+      apart: (delayMs) => {
+        const since = store.facts.connected ? { sinceMs: Date.now() } : {};
+        store.nowMs = Date.now();
+        store.setFacts({ connected: false, ...since, retryAtMs: delayMs === undefined ? undefined : Date.now() + delayMs });
+      },
+      message: (topic, payload, retained) => {
+        deliver(store, root, topic, payload, retained);
+      },
+    });
+    this.#bus.start(WANTED.map((channel) => filterOf(channel, root)));
+    this.changed();
+  }
+
+  #leave(): void {
+    this.#bus?.stop();
+    this.#bus = undefined;
+    this.#fetched = false;
+    this.store.forget();
+    this.changed();
+  }
+
+  /** Fetch the anomalies that events told of before this connection, once for each connection. */
+  async #catchUp(): Promise<void> {
+    const { store } = this;
+    if (store.link.state !== "live" || store.episodesKnown || this.#fetching) return;
+    this.#fetching = true;
+    try {
+      const { anomalies } = await api.anomalies();
+      store.episodesKnown = true;
+      for (const event of anomalies) {
+        store.addEpisode(event);
+        if (!this.#fetched) store.notices.rememberEpisode(event);
+        else if (store.notices.takeMissed(event)) store.touch("notices");
+      }
+      this.#fetched = true;
+      store.touch("episodes");
+    } catch {
+      // The list says that it is not complete; the clock below asks again.
+      setTimeout(() => void this.#catchUp(), 5_000);
+    } finally {
+      this.#fetching = false;
+    }
+  }
+}

@@ -1,0 +1,89 @@
+import uPlot from "uplot";
+
+import type { Anomaly } from "../contract";
+import type { Curve } from "../curve";
+import { lastedS } from "../episodes";
+import { formatNumber, formatQuantity } from "../format";
+import { text } from "../text";
+
+export interface PlotInput {
+  unit: string;
+  /** Colours by the names of the page's custom properties. */
+  colour: (name: string) => string;
+  /** The span of time shown, epoch seconds. */
+  span: () => [number, number];
+  episodes: () => readonly Anomaly[];
+  nowMs: () => number;
+}
+
+const dataOf = (curve: Curve): uPlot.AlignedData => [curve.ts, curve.mean, curve.max, curve.min, curve.high, curve.low];
+
+export function makePlot(curve: Curve, input: PlotInput, size: uPlot.Options["width"], height: number, into: HTMLElement): uPlot {
+  const { colour, unit } = input;
+  const quantity = (_: uPlot, value: number | null) => (value === null ? "–" : formatQuantity(value, unit));
+  const line = (label: string, stroke: string, width: number): uPlot.Series => ({
+    label,
+    stroke: colour(stroke),
+    width,
+    points: { show: false },
+    value: quantity,
+  });
+  const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
+  const options: uPlot.Options = {
+    width: size,
+    height,
+    cursor: { y: false, points: { size: 7 } },
+    legend: { show: true, live: true },
+    scales: { x: { time: true, range: () => input.span() } },
+    axes: [
+      axis,
+      { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => formatNumber(tick)), label: unit, labelSize: 22 },
+    ],
+    series: [
+      {},
+      line(text.mean, "--accent", 2),
+      line(text.maximum, "--accent", 0),
+      line(text.minimum, "--accent", 0),
+      line(`${text.expected} ↑`, "--info", 1),
+      line(`${text.expected} ↓`, "--info", 1),
+    ],
+    bands: [
+      { series: [4, 5], fill: fade(colour("--info"), 0.14) },
+      { series: [2, 3], fill: fade(colour("--accent"), 0.16) },
+    ],
+    hooks: {
+      drawClear: [
+        (plot) => {
+          drawEpisodes(plot, input);
+        },
+      ],
+    },
+  };
+  return new uPlot(options, dataOf(curve), into);
+}
+
+export function refreshPlot(plot: uPlot, curve: Curve): void {
+  plot.setData(dataOf(curve));
+}
+
+function fade(colour: string, alpha: number): string {
+  return `${colour}${Math.round(alpha * 255).toString(16).padStart(2, "0")}`;
+}
+
+/** Mark each episode's span behind the lines, with a solid edge where it began. */
+function drawEpisodes(plot: uPlot, { colour, episodes, nowMs, span }: PlotInput): void {
+  const { ctx, bbox } = plot;
+  const [from, to] = span();
+  for (const episode of episodes()) {
+    const began = Date.parse(episode.started_at) / 1000;
+    const ended = began + lastedS(episode, nowMs());
+    if (ended < from || began > to) continue;
+    const left = Math.max(bbox.left, plot.valToPos(began, "x", true));
+    const right = Math.min(bbox.left + bbox.width, plot.valToPos(ended, "x", true));
+    const tone = colour(`--${episode.severity}`);
+    ctx.fillStyle = fade(tone, 0.14);
+    ctx.fillRect(left, bbox.top, Math.max(2, right - left), bbox.height);
+    ctx.fillStyle = tone;
+    ctx.fillRect(left, bbox.top, 2 * devicePixelRatio, bbox.height);
+  }
+}
