@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,7 @@ def commands(text: str) -> set[tuple[str, ...]]:
     return {tuple(words.split()[:2]) for words in found}
 
 
+@cache
 def options_of(words: tuple[str, ...]) -> str:
     enms = Path(sys.executable).with_name("enms")
     shown = subprocess.run(
