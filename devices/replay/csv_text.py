@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +10,7 @@ from devices.replay.errors import RecordingError
 
 SEPARATORS: Final = ",;\t|"
 _PROBED: Final = 200
+_SAID: Final = re.compile(r'"?sep=."?', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,14 @@ class Line:
 
     number: int
     cells: list[str]
+
+
+def said_separator(text: str) -> tuple[str | None, str]:
+    """Return the separator a first line such as `sep=;` names, and the text with that line emptied."""
+    first, _, rest = text.partition("\n")
+    if _SAID.fullmatch(first.strip()) is None:
+        return None, text
+    return first.strip().strip('"')[-1], "\n" + rest
 
 
 def find_separator(text: str) -> str:

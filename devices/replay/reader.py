@@ -4,14 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Final
 
-from devices.replay import times
 from devices.replay.columns import Cells, Column, name_columns, read_cells
-from devices.replay.csv_text import Line, find_separator, split
+from devices.replay.csv_text import Line, find_separator, said_separator, split
 from devices.replay.errors import RecordingError
-
-_TIME_HEADERS: Final = ("datetime", "timestamp", "time", "date", "ts")
+from devices.replay.time_column import find_columns, named_columns, read_times
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +16,9 @@ class ReadOptions:
     """How to read; what is None is found out from the file.
 
     `units` and `renames` are by the column's header; `skip` names columns to leave out; `first` and `last`
-    choose rows by index from 0, both included; `zone` is where times without a zone were recorded.
+    choose rows by index from 0, both included; `time_column` may join a date and a time of day, such as
+    `Date+Time`; `time_format` is a strptime format or `elapsed` for seconds from the start; `zone` is where
+    times without a zone were recorded.
     """
 
     separator: str | None = None
@@ -76,11 +75,12 @@ def read_file(path: Path, options: ReadOptions) -> Recording:
 
 def read_text(text: str, name: str, options: ReadOptions) -> Recording:
     """Read CSV text. Raises RecordingError."""
-    lines = split(text, options.separator or find_separator(text))
+    said, text = said_separator(text)
+    lines = split(text, options.separator or said or find_separator(text))
     header, body = [cell.strip() for cell in lines[0].cells], lines[1:]
     _check_names(header, options)
-    time_at = _time_column(header, body, options)
-    moments = _times(body, time_at, header[time_at], options)
+    time_at = _time_columns(header, body, options)
+    moments = read_times(header, body, time_at, options.time_format, options.zone)
     columns, cells = _columns(header, body, time_at, options)
     notes = []
     order = sorted(range(len(body)), key=moments.__getitem__)
@@ -106,49 +106,26 @@ def read_text(text: str, name: str, options: ReadOptions) -> Recording:
 def _check_names(header: list[str], options: ReadOptions) -> None:
     asked = [("--skip", name) for name in options.skip]
     asked += [("--unit", name) for name in options.units] + [("--rename", name) for name in options.renames]
-    if options.time_column is not None:
-        asked.append(("--time-column", options.time_column))
     for option, name in asked:
         if name not in header:
             msg = f"{option}: there is no column {name!a}; there are {', '.join(header)}"
             raise RecordingError(msg)
 
 
-def _time_column(header: list[str], body: list[Line], options: ReadOptions) -> int:
-    if options.time_column is not None:
-        return header.index(options.time_column)
-    lowered = [name.lower() for name in header]
-    likely = [lowered.index(name) for name in _TIME_HEADERS if name in lowered]
-    candidates: list[int] = [*likely, *range(len(header))]
-    for at in candidates:
-        first = next((line.cells[at].strip() for line in body if line.cells[at].strip()), "")
-        if times.looks_like_time(first) or (at in likely and options.time_format):
-            return at
-    msg = f"no column holds times; name it by hand: --time-column NAME, one of {', '.join(header)}"
-    raise RecordingError(msg)
-
-
-def _times(body: list[Line], at: int, header: str, options: ReadOptions) -> list[datetime]:
-    texts = [line.cells[at].strip() for line in body]
-    form = options.time_format or times.find_format(texts, body[0].number)
-    moments = []
-    for line, text in zip(body, texts, strict=True):
-        try:
-            moments.append(times.parse(text, form, options.zone))
-        except (ValueError, OverflowError) as error:
-            shape = form or "ISO 8601 or seconds since 1970"
-            msg = (
-                f"line {line.number}: {text[:40]!a} in column {header!a} is not a time of the form {shape}; "
-                "give --time-column or --time-format by hand"
-            )
-            raise RecordingError(msg) from error
-    return moments
+def _time_columns(header: list[str], body: list[Line], options: ReadOptions) -> list[int]:
+    if options.time_column is None:
+        return find_columns(header, body, options.time_format)
+    named = named_columns(header, options.time_column)
+    if named is None:
+        msg = f"--time-column: there is no column {options.time_column!a}; there are {', '.join(header)}"
+        raise RecordingError(msg)
+    return named
 
 
 def _columns(
-    header: list[str], body: list[Line], time_at: int, options: ReadOptions
+    header: list[str], body: list[Line], time_at: list[int], options: ReadOptions
 ) -> tuple[list[Column], list[Cells]]:
-    played = [at for at, name in enumerate(header) if at != time_at and name not in options.skip]
+    played = [at for at, name in enumerate(header) if at not in time_at and name not in options.skip]
     if not played:
         msg = "there is no column left to play beside the time: skip fewer of them"
         raise RecordingError(msg)

@@ -11,21 +11,12 @@ _MILLISECONDS_FROM: Final = 1e11
 _SECONDS_FROM: Final = 1e8
 """Smaller numbers (before 1973) are measurements, not times."""
 
-FORMATS: Final = (
-    "%d.%m.%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M",
-    "%d.%m.%Y",
-    "%d/%m/%Y %H:%M:%S",
-    "%m/%d/%Y %H:%M:%S",
-    "%d/%m/%Y %H:%M",
-    "%m/%d/%Y %H:%M",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%Y/%m/%d %H:%M:%S",
-    "%Y/%m/%d %H:%M",
-    "%Y/%m/%d",
-)
+_DATES: Final = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d")
+_CLOCKS: Final = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %H:%M:%S,%f", " %I:%M:%S %p")
+FORMATS: Final = tuple(date + clock for date in _DATES for clock in _CLOCKS)
 """Tried in this order where the text is neither ISO 8601 nor a number of seconds or milliseconds."""
+
+ELAPSED: Final = "elapsed"
 
 _PROBED: Final = 500
 
@@ -33,9 +24,11 @@ _PROBED: Final = 500
 def parse(text: str, form: str | None, zone: tzinfo) -> datetime:
     """Return the time in UTC; a text without a zone is in `zone`.
 
-    `form` is a strptime format, or None for ISO 8601 or seconds or milliseconds since 1970. Raises
-    ValueError.
+    `form` is a strptime format, ELAPSED for seconds since some start, or None for ISO 8601 or seconds or
+    milliseconds since 1970. Raises ValueError or OverflowError.
     """
+    if form == ELAPSED:
+        return _EPOCH + timedelta(seconds=float(text.replace(",", ".")))
     if form is None:
         try:
             moment = datetime.fromisoformat(text)

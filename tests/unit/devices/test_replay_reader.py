@@ -74,6 +74,8 @@ def test_a_logger_of_windows_1252_is_read(tmp_path: Path) -> None:
         ("1767323045", {}),
         ("1767323045000", {}),
         ("02.01.2026 03:04:05", {}),
+        ("2026/01/02 03:04:05.000", {}),
+        ("2026/01/02 03:04:05 AM", {}),
         ("2026/01/02 03:04:05", {}),
         ("01/02/26 03h04m05", {"time_format": "%m/%d/%y %Hh%Mm%S"}),
     ],
@@ -81,6 +83,21 @@ def test_a_logger_of_windows_1252_is_read(tmp_path: Path) -> None:
 def test_times_are_read_as_loggers_write_them(stamp: str, options: dict[str, str]) -> None:
     recording = read(f"time;x\n{stamp};1\n", **options)
     assert recording.begins == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("how", [{}, {"time_column": "Date+Time"}], ids=str)
+def test_a_date_and_a_time_of_day_in_two_columns_are_one_time(how: dict[str, str]) -> None:
+    recording = read("sep=;\nTime;Date;x\n10:14:33;31.01.2026;1\n10:14:34;31.01.2026;2\n", **how)
+    assert recording.begins == datetime(2026, 1, 31, 10, 14, 33, tzinfo=UTC)
+    assert [column.metric for column in recording.columns] == ["x"]
+    assert recording.notes == ()
+
+
+def test_seconds_from_the_start_are_times_when_said_so() -> None:
+    recording = read("Time;x\n0,0;1\n0,5;2\n", time_format="elapsed")
+    assert recording.ends - recording.begins == timedelta(seconds=0.5)
+    with pytest.raises(RecordingError, match="--time-format elapsed where it counts seconds"):
+        read("Time;x\n0,0;1\n0,5;2\n")
 
 
 def test_day_and_month_are_told_apart_by_all_rows_or_asked_for() -> None:
@@ -133,6 +150,7 @@ def test_rows_out_of_order_are_sorted_and_said() -> None:
         ("time;x\n2026-01-01;1,5\n2026-01-02;2.5\n", {}, r"line 2: '1,5' in column 'x'.*--decimal"),
         ("time;x\n2026-01-01;1\n", {"skip": ("y",)}, "--skip: there is no column 'y'; there are time, x"),
         ("time;x\n2026-01-01;1\n", {"skip": ("x",)}, "no column left"),
+        ("time;x\n2026-01-01;1\n", {"time_column": "y"}, "--time-column: there is no column 'y'; there are"),
         ("time;x\n2026-01-01;1\n", {"first": 3}, "the file has rows 0 to 0"),
         ("time;x\n2026-01-01;1\n", {"time_format": "%d.%m.%Y"}, "line 2: '2026-01-01' in column 'time'"),
         ('time;x\n2026-01-01;"1\n', {}, "line 2: unexpected end of data"),
@@ -190,6 +208,16 @@ def test_numbers_and_times_written_are_numbers_and_times_read(
     found = [(row.recorded, row.numbers["a_kw"], row.numbers["b"]) for row in recording.rows]
     assert [row[0] for row in found] == [r[0] for r in expected]
     assert [row[1:] for row in found] == [(pytest.approx(a), pytest.approx(b)) for _, a, b in expected]
+
+
+@given(st.text(alphabet="ab1290.,:;-\n\t|\"' +T/é\x00", max_size=120))
+def test_whatever_the_text_it_is_read_or_refused_with_a_reason(text: str) -> None:
+    try:
+        recording = read("time;x\n" + text)
+    except RecordingError as error:
+        assert str(error)
+    else:
+        assert recording.rows
 
 
 @pytest.mark.recorded
