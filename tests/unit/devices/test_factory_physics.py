@@ -33,11 +33,13 @@ def values(rows: list[Row], metric: str) -> list[float]:
     return [row.numbers[metric] for row in rows]
 
 
-def run(fault: Fault | None, begin: datetime, minutes: int) -> dict[str, list[Row]]:
-    factory = Factory(ONE_OF_EACH, 3, begin - timedelta(minutes=10))
+def run(
+    fault: Fault | None, begin: datetime, minutes: int, machines: tuple[MachineSpec, ...] = ONE_OF_EACH
+) -> dict[str, list[Row]]:
+    factory = Factory(machines, 3, begin - timedelta(minutes=10))
     if fault is not None:
         factory.inject(fault)
-    rows: dict[str, list[Row]] = {spec.name: [] for spec in ONE_OF_EACH}
+    rows: dict[str, list[Row]] = {spec.name: [] for spec in machines}
     for number in range(minutes):
         for name, row in factory.step(begin + timedelta(minutes=number)).items():
             rows[name].append(row)
@@ -51,7 +53,8 @@ def healthy(begin: datetime, minutes: int) -> dict[str, list[Row]]:
 
 def change_pct(machine: str, kind: FaultKind, metric: str, begin: datetime, last: int = 30) -> float:
     """Mean change of a metric by a fault of full severity, over the `last` of 120 minutes."""
-    sick = run(Fault(machine, kind, 1.0, begin), begin, 120)[machine][-last:]
+    alone = tuple(spec for spec in ONE_OF_EACH if spec.name == machine)
+    sick = run(Fault(machine, kind, 1.0, begin), begin, 120, alone)[machine][-last:]
     well = healthy(begin, 120)[machine][-last:]
     usual = fmean(values(well, metric))
     return 100 * (fmean(values(sick, metric)) - usual) / usual
