@@ -2,12 +2,15 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import httpx
 
 from enms.secret_files import SecretFiles
 from enms.settings import Settings
+
+FIRST_USER: Final = "admin"
+"""The user `enms up` makes at its first start."""
 
 
 class ApiError(RuntimeError):

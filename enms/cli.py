@@ -36,7 +36,9 @@ def enms() -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
@@ -52,10 +54,10 @@ def up(
     demo: Annotated[bool | None, typer.Option("--demo", help="Run the simulated factory too.")] = None,
 ) -> None:
     """Start everything on this machine, each part in its own process, and keep it running."""
-    from broker.mosquitto import MosquittoMissingError  # noqa: PLC0415  `enms --help` stays quick
-    from enms.supervisor import ChildFailedError  # noqa: PLC0415
-    from enms.up import CannotStartError, up  # noqa: PLC0415
-    from gateway.postgres_host import PostgresError  # noqa: PLC0415
+    from broker.mosquitto import MosquittoMissingError
+    from enms.supervisor import ChildFailedError
+    from enms.up import CannotStartError, up
+    from gateway.postgres_host import PostgresError
 
     settings = _settings(
         data_dir=data_dir, host=host, http_port=http_port, mqtt_port=mqtt_port, ws_port=ws_port, demo=demo
@@ -69,8 +71,8 @@ def up(
 @app.command()
 def gateway(data_dir: DataDir = None, host: Host = None, http_port: HttpPort = None) -> None:
     """Run the gateway: readings into the database, retained state, HTTP API and page."""
-    from enms import parts  # noqa: PLC0415
-    from gateway.service import run  # noqa: PLC0415
+    from enms import parts
+    from gateway.service import run
 
     settings = _settings(data_dir=data_dir, host=host, http_port=http_port)
     if not settings.database_url:
@@ -81,9 +83,9 @@ def gateway(data_dir: DataDir = None, host: Host = None, http_port: HttpPort = N
 @app.command()
 def detector(data_dir: DataDir = None) -> None:
     """Run the detector: learns what is normal for each machine, publishes what is not."""
-    from detector.service import run  # noqa: PLC0415
+    from detector.service import run
 
-    from enms import parts  # noqa: PLC0415
+    from enms import parts
 
     _until_stopped(run(parts.detector(_settings(data_dir=data_dir))))
 
@@ -96,8 +98,8 @@ def simulate(
     speed: Annotated[float, typer.Option(help="How much faster than the clock the factory lives.")] = 1.0,
 ) -> None:
     """Run the simulated factory on the bus."""
-    from devices.simulator import run  # noqa: PLC0415
-    from enms import parts  # noqa: PLC0415
+    from devices.simulator import run
+    from enms import parts
 
     settings = _settings(data_dir=data_dir, machines=machines, seed=seed)
     _until_stopped(run(parts.simulator(settings, speed)))
@@ -106,7 +108,7 @@ def simulate(
 @app.command()
 def init(data_dir: DataDir = None, host: Host = None) -> None:
     """Write secrets and the broker's configuration into the data folder, and start nothing."""
-    from enms.init import init  # noqa: PLC0415
+    from enms.init import init
 
     init(_settings(data_dir=data_dir, host=host))
 
@@ -119,7 +121,7 @@ def add_user(
     data_dir: DataDir = None,
 ) -> None:
     """Add a user or a device; the generated password is the last line. An existing one gets a new one."""
-    from enms.user_commands import add  # noqa: PLC0415
+    from enms.user_commands import add
 
     _call(add(_settings(data_dir=data_dir), name, role, machine or []))
 
@@ -127,7 +129,7 @@ def add_user(
 @users.command("list")
 def list_users(data_dir: DataDir = None) -> None:
     """List the users and devices."""
-    from enms.user_commands import show  # noqa: PLC0415
+    from enms.user_commands import show
 
     _call(show(_settings(data_dir=data_dir)))
 
@@ -135,7 +137,7 @@ def list_users(data_dir: DataDir = None) -> None:
 @users.command("remove")
 def remove_user(name: str, data_dir: DataDir = None) -> None:
     """Remove a user or a device, and cut it off at once."""
-    from enms.user_commands import remove  # noqa: PLC0415
+    from enms.user_commands import remove
 
     _call(remove(_settings(data_dir=data_dir), name))
 
@@ -149,7 +151,7 @@ def _settings(**given: object) -> Settings:
 
 
 def _call(work: Coroutine[Any, Any, None]) -> None:
-    from enms.api import ApiError  # noqa: PLC0415
+    from enms.api import ApiError
 
     try:
         asyncio.run(work)

@@ -1,15 +1,18 @@
 """The configuration of each part, from the settings and the secrets of the data folder."""
 
 from importlib.metadata import version
-
-from detector.service import DetectorConfig
+from typing import TYPE_CHECKING
 
 from broker.mosquitto import Mosquitto
-from devices.simulator import SimulatorConfig
 from enms.secret_files import SecretFiles
 from enms.settings import Settings
-from gateway.postgres import Postgres
-from gateway.service import GatewayConfig
+
+if TYPE_CHECKING:  # a process loads its own house only: the gateway needs no scikit-learn
+    from detector.service import DetectorConfig
+
+    from devices.simulator import SimulatorConfig
+    from gateway.postgres import Postgres
+    from gateway.service import GatewayConfig
 
 VERSION = version("enms-gateway")
 TOKENS = ("cli", "detector")
@@ -22,13 +25,17 @@ def mosquitto(settings: Settings) -> Mosquitto:
     )
 
 
-def postgres(settings: Settings) -> Postgres:
+def postgres(settings: Settings) -> "Postgres":
     """Return the private database."""
+    from gateway.postgres import Postgres
+
     return Postgres(settings.data_dir / "postgres", SecretFiles(settings.data_dir).get("database"))
 
 
-def gateway(settings: Settings) -> GatewayConfig:
+def gateway(settings: Settings) -> "GatewayConfig":
     """Return the gateway's configuration."""
+    from gateway.service import GatewayConfig
+
     secrets = SecretFiles(settings.data_dir)
     users = ("gateway", "gateway-ingest", "broker-admin")
     return GatewayConfig(
@@ -44,8 +51,10 @@ def gateway(settings: Settings) -> GatewayConfig:
     )
 
 
-def detector(settings: Settings) -> DetectorConfig:
+def detector(settings: Settings) -> "DetectorConfig":
     """Return the detector's configuration."""
+    from detector.service import DetectorConfig
+
     secrets = SecretFiles(settings.data_dir)
     return DetectorConfig(
         bus=settings.bus,
@@ -59,8 +68,10 @@ def detector(settings: Settings) -> DetectorConfig:
     )
 
 
-def simulator(settings: Settings, speed: float = 1.0) -> SimulatorConfig:
+def simulator(settings: Settings, speed: float = 1.0) -> "SimulatorConfig":
     """Return the simulated factory's configuration."""
+    from devices.simulator import SimulatorConfig
+
     return SimulatorConfig(
         bus=settings.bus,
         password=SecretFiles(settings.data_dir).broker_password("simulator"),

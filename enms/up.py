@@ -16,12 +16,11 @@ import httpx
 import structlog
 
 from enms import parts
-from enms.api import Api, ApiError
+from enms.api import FIRST_USER, Api, ApiError
 from enms.secret_files import SecretFiles
 from enms.settings import Settings
 from enms.supervisor import Child, Supervisor, stop_left_overs
 
-FIRST_USER = "admin"
 log = structlog.get_logger()
 
 

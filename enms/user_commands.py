@@ -3,9 +3,8 @@
 from rich.console import Console
 from rich.table import Table
 
-from enms.api import Api
+from enms.api import FIRST_USER, Api
 from enms.settings import Settings
-from enms.up import FIRST_USER
 
 
 async def add(settings: Settings, name: str, role: str, machines: list[str]) -> None:

@@ -1,1 +1,1 @@
-pytest_plugins = ["fixtures.broker", "fixtures.postgres"]
+pytest_plugins = ["fixtures.broker", "fixtures.postgres", "fixtures.product"]

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
+import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.staticfiles import StaticFiles
 
@@ -15,6 +16,7 @@ from gateway.http.context import Context
 API: Final = "/api/v1"
 STATIC: Final = Path(__file__).resolve().parents[1] / "static"
 BODY_MOST: Final = 1024 * 1024
+log = structlog.get_logger()
 Next = Callable[[Request], Awaitable[Response]]
 
 
@@ -46,7 +48,12 @@ async def _guard(request: Request, go_on: Next) -> Response:
         return problems.problem(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {BODY_MOST} bytes, and a Content-Length"
         )
-    response = await go_on(request)
+    try:
+        response = await go_on(request)
+    except Exception:
+        log.exception("a request failed", path=request.url.path)
+        text = "this is a fault of the gateway; its log says more"
+        response = problems.problem(HTTPStatus.INTERNAL_SERVER_ERROR, text)
     path = request.url.path
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
