@@ -25,7 +25,9 @@ def window_stats(ts_s: Floats, columns: Floats, span_s: float, rows_least: int) 
     there = np.isfinite(columns)
     # Sums of squares lose digits far from 0, so each column is moved to its own middle first.
     with np.errstate(invalid="ignore"):
-        middle = np.where(there.any(axis=0), np.nansum(columns, axis=0) / np.maximum(there.sum(axis=0), 1), 0.0)
+        middle = np.where(
+            there.any(axis=0), np.nansum(columns, axis=0) / np.maximum(there.sum(axis=0), 1), 0.0
+        )
     filled = np.where(there, columns - middle, 0.0)
     first = np.searchsorted(ts_s, ts_s - span_s * (1.0 + 1e-9), side="right")
     last = np.arange(1, len(ts_s) + 1)

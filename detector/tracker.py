@@ -8,7 +8,7 @@ from detector.config import Tuning
 from detector.models import Explanation, Model
 from detector.rows import Rows, thinned
 from detector.states import high_power_kw, operating_state, power_metric
-from detector.verdict import Seen, Told, Verdict, step, vanish
+from detector.verdict import Episode, Seen, Told, Verdict, step, vanish
 from detector.windows import LiveRow, Window
 
 
@@ -57,6 +57,15 @@ class Tracker:
         self._window = Window(self.model.metrics)
         self._verdict = Verdict(self.machine)
 
+    def go_on_from(self, older: "Tracker") -> None:
+        """Take over what an older model's tracker had begun."""
+        self._verdict, self._explained = older._verdict, older._explained  # noqa: SLF001  its own kind
+
+    def resume(self, kept: tuple[Episode, float] | None) -> None:
+        """Go on with an episode that was open when the process ended."""
+        if kept is not None:
+            self._verdict = Verdict(self.machine, last_s=kept[1], episode=kept[0])
+
     @property
     def open(self) -> bool:
         """Whether an episode is open."""
@@ -104,7 +113,7 @@ class Tracker:
 
         The most recent windows are left out, so that a fault that is just beginning is not learnt.
         """
-        if self._since_refit < self.tuning.refit_rows or self.open:
+        if self._since_refit < self.tuning.refit_rows:
             return None
         self._since_refit = 0
         ts_s = np.array([ts_s for ts_s, _ in self._fresh])
@@ -128,11 +137,13 @@ class Tracker:
         self.refits += 1
 
     def _remember(self, row: LiveRow, score: float) -> None:
-        last_s = self._fresh[-1][0] if self._fresh else (self.memory.ts_s[-1] if len(self.memory) else -np.inf)
+        last_s = (
+            self._fresh[-1][0] if self._fresh else (self.memory.ts_s[-1] if len(self.memory) else -np.inf)
+        )
         if row.ts_s - last_s < 0.75 * self.model.period_s:
             return
         self._since_refit += 1
-        if score < 1.0 and not self.open:
+        if score < 1.0:
             self._fresh.append((row.ts_s, self._window.rows.values[-1].copy()))
 
     def _excess_kw(self, explanation: Explanation | None) -> float | None:

@@ -84,7 +84,7 @@ def step(verdict: Verdict, seen: Seen, span_s: float, tuning: Tuning) -> tuple[V
     told: list[Told] = []
     if verdict.last_s is not None and seen.ts_s - verdict.last_s > tuning.hole_windows * span_s:
         verdict, told = vanish(verdict)
-    if seen.score != seen.score:  # noqa: PLR0124  NaN is the only number that differs from itself
+    if seen.score != seen.score:
         return replace(verdict, last_s=seen.ts_s), told
     hours = (seen.ts_s - verdict.last_s) / 3600.0 if verdict.last_s is not None else 0.0
     verdict = _count(verdict, seen, tuning)

@@ -6,4 +6,12 @@ from detector.models.residual import ResidualModel
 KINDS: dict[str, type[Model]] = {ResidualModel.kind: ResidualModel}
 """Every kind of model there is, by the name it is stored under."""
 
-__all__ = ["KINDS", "Explanation", "MetricView", "Model", "ResidualModel", "TooFewRowsError", "WrongModelError"]
+__all__ = [
+    "KINDS",
+    "Explanation",
+    "MetricView",
+    "Model",
+    "ResidualModel",
+    "TooFewRowsError",
+    "WrongModelError",
+]

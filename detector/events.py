@@ -1,0 +1,88 @@
+"""From verdicts to messages of the bus: every field filled, rounded to what is known."""
+
+from datetime import UTC, datetime
+
+from broker.messages import Anomaly, Contributor, Deviation, Expected, ExpectedMetric, ModelRef
+from detector.kinds import anomaly_type, severity
+from detector.models import Explanation, MetricView
+from detector.verdict import Told
+
+CONTRIBUTORS_MOST = 5
+
+
+def anomaly(
+    machine: str,
+    machine_name: str,
+    told: Told,
+    explanation: Explanation,
+    *,
+    state: str,
+    score: float,
+    model: ModelRef,
+    now: datetime,
+) -> Anomaly:
+    """Make the event. `value`, `expected`, `low` and `high` are of the mean over the window.
+
+    `score` is the highest of the episode where the row itself has none.
+    """
+    episode = told.episode
+    view = next((one for one in explanation.views if one.metric == episode.metric), explanation.views[0])
+    absolute = view.window_value - view.window_expected
+    pct = 100.0 * absolute / abs(view.window_expected) if view.window_expected else None
+    return Anomaly(
+        anomaly_id=episode.anomaly_id,
+        phase=told.phase,
+        machine=machine,
+        machine_name=machine_name,
+        metric=episode.metric if view.metric == episode.metric else view.metric,
+        value=_short(view.window_value),
+        expected=_short(view.window_expected),
+        low=_short(view.window_low),
+        high=_short(view.window_high),
+        deviation=Deviation(
+            absolute=_short(absolute), sigma=_short(view.sigma), pct=None if pct is None else _short(pct)
+        ),
+        score=_short(score if score == score else episode.highest),  # noqa: PLR0124  NaN
+        threshold=1.0,
+        severity=severity(episode.highest),
+        anomaly_type=anomaly_type(explanation, state, episode.rise_windows),
+        operating_state=state,
+        contributors=contributors(explanation.views),
+        started_at=datetime.fromtimestamp(episode.started_s, UTC),
+        duration_s=round(told.ts_s - episode.started_s, 3),
+        model=model,
+        ts=datetime.fromtimestamp(told.ts_s, UTC),
+        published_at=now,
+        excess_kwh=None if episode.excess_kwh is None else _short(episode.excess_kwh),
+    )
+
+
+def contributors(views: tuple[MetricView, ...]) -> tuple[Contributor, ...]:
+    """Return the five metrics that deviate most, their shares made to add up to 1."""
+    strongest = views[:CONTRIBUTORS_MOST]
+    whole = sum(view.share for view in strongest)
+    return tuple(Contributor(metric=view.metric, share=view.share / whole) for view in strongest)
+
+
+def expected(machine: str, ts_s: float, explanation: Explanation, *, state: str, score: float) -> Expected:
+    """Make the retained state: what each metric should read now, and the band for a single reading."""
+    return Expected(
+        machine=machine,
+        ts=datetime.fromtimestamp(ts_s, UTC),
+        operating_state=state,
+        score=_short(score),
+        metrics={
+            view.metric: ExpectedMetric(
+                expected=_short(view.expected),
+                low=_short(view.low),
+                high=_short(view.high),
+                score=_short(view.score),
+            )
+            for view in explanation.views
+        },
+    )
+
+
+def _short(figure: float) -> float:
+    """Seven digits: more than any sensor has, fewer than a float prints."""
+    return float(f"{figure:.7g}")

@@ -1,0 +1,108 @@
+"""The past, read over the gateway's HTTP API."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+import httpx
+import msgspec
+
+from broker.messages import Anomaly, Machine
+from broker.topics import BadTopicError, MachineTopic
+from detector.rows import Rows
+from detector.windows import rows_of
+
+POINTS: Final = 50_000
+TIMEOUT_S: Final = 60.0
+_Answer = TypeVar("_Answer")
+
+
+class NoHistoryError(ConnectionError):
+    """The gateway could not be asked, or answered with something else than history."""
+
+
+class _Series(msgspec.Struct, frozen=True):
+    metric: str
+    ts: list[int]
+    mean: list[float]
+
+
+class _History(msgspec.Struct, frozen=True):
+    series: list[_Series]
+
+
+class _Machines(msgspec.Struct, frozen=True):
+    machines: list[Machine]
+
+
+class _Anomalies(msgspec.Struct, frozen=True):
+    anomalies: list[Anomaly]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What came of a machine: series by metric, not yet joined, and the episodes known in that time."""
+
+    series: tuple[_Series, ...]
+    episodes: tuple[tuple[float, float], ...]
+
+    def rows(self) -> Rows:
+        """Join the series to rows, as live readings are joined. Slow for long histories: not for the loop."""
+        at: dict[int, dict[str, float]] = {}
+        for one in self.series:
+            for ts_ms, value in zip(one.ts, one.mean, strict=True):
+                at.setdefault(ts_ms, {})[one.metric] = value
+        measured: list[tuple[float, Mapping[str, float]]] = [(ts / 1000.0, at[ts]) for ts in sorted(at)]
+        return rows_of(measured)
+
+
+class HistoryClient:
+    """Asks the gateway at `url` as the holder of `token`. Every method raises NoHistoryError."""
+
+    def __init__(self, url: str, token: str) -> None:
+        headers = {"Authorization": f"Bearer {token}"}
+        self._http = httpx.AsyncClient(
+            base_url=f"{url.rstrip('/')}/api/v1/", headers=headers, timeout=TIMEOUT_S
+        )
+
+    async def close(self) -> None:
+        """Give back the connections."""
+        await self._http.aclose()
+
+    async def machines(self) -> list[Machine]:
+        """Return the machines the gateway knows."""
+        return _read(await self._get("machines", {}), _Machines).machines
+
+    async def past(self, machine: str, now: datetime, days: float) -> Past:
+        """Return up to `days` of history before `now`, raw where it is short, bucket means where it is long."""
+        try:
+            MachineTopic(machine)
+        except BadTopicError as error:
+            raise NoHistoryError(str(error)) from error
+        start = (now - timedelta(days=days)).isoformat()
+        query = {"start": start, "end": (now + timedelta(minutes=5)).isoformat(), "points": str(POINTS)}
+        history = _read(await self._get(f"machines/{machine}/history", query), _History)
+        found = await self._get("anomalies", {"machine": machine, "start": start, "limit": "1000"})
+        episodes = tuple(
+            (one.started_at.timestamp(), one.ts.timestamp() if one.phase == "closed" else now.timestamp())
+            for one in _read(found, _Anomalies).anomalies
+        )
+        return Past(tuple(history.series), episodes)
+
+    async def _get(self, path: str, query: dict[str, str]) -> bytes:
+        try:
+            answer = await self._http.get(path, params=query)
+        except httpx.HTTPError as error:
+            msg = f"the gateway's API does not answer ({type(error).__name__}: {error})"
+            raise NoHistoryError(msg) from error
+        if answer.status_code != httpx.codes.OK:
+            raise NoHistoryError(f"GET {path} was answered {answer.status_code}: {answer.text[:200]}")
+        return answer.content
+
+
+def _read(payload: bytes, kind: type[_Answer]) -> _Answer:
+    try:
+        return msgspec.json.decode(payload, type=kind)
+    except msgspec.DecodeError as error:
+        raise NoHistoryError(f"the gateway answered something else than expected: {error}") from error

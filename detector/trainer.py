@@ -1,0 +1,142 @@
+"""When to train which machine, and doing it beside the event loop."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+import structlog
+
+from broker.messages import ModelCard
+from detector.config import DetectorConfig
+from detector.history import HistoryClient, Past
+from detector.live import MachineLive, install
+from detector.models import TooFewRowsError, WrongModelError
+from detector.rows import Rows
+from detector.store import ModelStore, Stored
+from detector.tracker import Tracker
+from detector.training import RETRAIN_UP_TO_ROWS, Job, card, learn, learnable
+from detector.windows import LiveRow
+
+SEEN_LEAST = 5
+"""New rows before history is asked again, so that a machine that sends little is not asked for ever."""
+
+log = structlog.get_logger()
+
+
+class Trainer:
+    """Trains one machine at a time; `tell_job` and `tell_card` publish how it stands."""
+
+    def __init__(
+        self,
+        config: DetectorConfig,
+        store: ModelStore,
+        history: HistoryClient,
+        tell_job: Callable[[Job], None],
+        tell_card: Callable[[ModelCard], None],
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._history = history
+        self._tell_job = tell_job
+        self._tell_card = tell_card
+
+    def wanted_rows(self, live: MachineLive) -> int:
+        """Return how many rows of history the next training waits for: enough, then twice as many each time."""
+        return max(self._config.train_rows, 2 * live.trained_rows)
+
+    def due(self, live: MachineLive) -> bool:
+        """Whether history should be looked at: never done yet, or enough has come since."""
+        if live.known_rows is None:
+            return True
+        wanted = self.wanted_rows(live)
+        if live.trained_rows and wanted > RETRAIN_UP_TO_ROWS:
+            return False
+        return live.seen >= SEEN_LEAST and live.known_rows + live.seen >= wanted
+
+    async def look(self, live: MachineLive) -> None:
+        """Load a stored model at first, and train when there is enough history. Raises NoHistoryError."""
+        first, now = live.known_rows is None, datetime.now(UTC)
+        past = await self._history.past(live.machine, now, self._config.history_days)
+        live.seen = 0
+        rows = await asyncio.to_thread(past.rows)
+        live.known_rows = len(rows)
+        if first and await self._load(live, past, rows):
+            return
+        if len(rows) >= self.wanted_rows(live):
+            await self._train(live, past, rows)
+
+    async def refit(self, live: MachineLive, rows: Rows) -> None:
+        """Refit the model in service on what it remembers; what cannot be learnt from changes nothing."""
+        tracker = live.tracker
+        if tracker is None:
+            return
+        try:
+            model = await asyncio.to_thread(type(tracker.model).learn, rows, self._config.tuning)
+        except TooFewRowsError as error:
+            log.warning("not refitted", machine=live.machine, why=str(error))
+        else:
+            if live.tracker is tracker:
+                tracker.adopt(model)
+        finally:
+            live.refitting = False
+
+    async def _load(self, live: MachineLive, past: Past, rows: Rows) -> bool:
+        try:
+            stored = self._store.load(live.machine)
+        except WrongModelError as error:
+            log.warning("a stored model cannot be used", machine=live.machine, why=str(error))
+            return False
+        if stored is None:
+            return False
+        may = learnable(rows, past.episodes, self._config.train_rows, self._config.tuning)
+        tracker = Tracker.start(live.machine, stored.model, stored.card.version, may, self._config.tuning)
+        tracker.resume(self._store.episode(live.machine))
+        install(live, tracker, _window_rows(rows, tracker.model.span_s))
+        live.trained_rows = stored.trained_rows
+        self._tell_card(stored.card)
+        log.info("model loaded", machine=live.machine, version=stored.card.version)
+        return True
+
+    async def _train(self, live: MachineLive, past: Past, rows: Rows) -> None:
+        live.trained_rows = max(live.trained_rows, len(rows))
+        job = self._told(Job.start(live.machine))
+        try:
+            job = self._told(job.at("choosing rows", 40.0))
+            may = learnable(rows, past.episodes, self._config.train_rows, self._config.tuning)
+            job = self._told(job.at("fitting", 50.0))
+            model, used = await asyncio.to_thread(learn, may, self._config)
+            job = self._told(job.at("storing", 90.0))
+            version = self._store.next_version(live.machine)
+            made = card(live.machine, version, model, used, datetime.now(UTC))
+            await asyncio.to_thread(self._store.save, Stored(model, made, len(rows)))
+        except (TooFewRowsError, OSError) as error:
+            self._told(job.failed(str(error)))
+            log.warning("training failed", machine=live.machine, why=str(error))
+            return
+        install(
+            live,
+            Tracker.start(live.machine, model, version, used, self._config.tuning),
+            _window_rows(rows, model.span_s),
+        )
+        self._tell_card(made)
+        self._told(job.done(made.metrics))
+        log.info("model trained", machine=live.machine, version=version, samples=model.samples)
+
+    def _told(self, job: Job) -> Job:
+        self._tell_job(job)
+        return job
+
+
+def _window_rows(rows: Rows, span_s: float) -> list[LiveRow]:
+    """Return the last window of history as live rows."""
+    if not len(rows):
+        return []
+    last = rows.where(rows.ts_s > rows.ts_s[-1] - span_s)
+    return [
+        LiveRow(
+            float(ts_s),
+            {m: float(v) for m, v in zip(last.metrics, values, strict=True) if np.isfinite(v)},
+        )
+        for ts_s, values in zip(last.ts_s, last.values, strict=True)
+    ]
