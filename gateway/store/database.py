@@ -1,8 +1,10 @@
 """The pool of connections, its limits in time, and one family of errors."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -13,7 +15,8 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from gateway.store.errors import BadValueError, StoreTooSlowError, StoreUnavailableError
 from gateway.store.queries import query
 
-PATIENCE_S: Final = 0.8
+PATIENCE_S: Final = 0.6
+CHECK_S: Final = 0.35
 CONNECT_S: Final = 2
 POOL_SIZE: Final = 10
 STATEMENT_LIMIT_S: Final = 15.0
@@ -42,7 +45,7 @@ class Database:
             timeout=PATIENCE_S,
             # Give up at once: whoever asks next makes the pool try again, so it is back when the database is.
             reconnect_timeout=0.1,
-            check=AsyncConnectionPool.check_connection,
+            check=_check,
             open=False,
             name="enms",
         )
@@ -67,13 +70,12 @@ class Database:
         refuses a value.
         """
         with translated():
-            # The server ends what is slow; this ends what has no server any more to end it.
-            async with (
-                asyncio.timeout(limit_s or self._limit_s + 1),
-                self._pool.connection() as connection,
-                connection.cursor() as cursor,
-            ):
-                yield cursor
+            async with self._pool.connection() as connection:
+                # The server ends what is slow; this is for when there is no server any more to end it.
+                with _severed_after(connection, limit_s or self._limit_s + 1):
+                    async with connection.cursor() as cursor:
+                        yield cursor
+                    await connection.commit()
 
     async def _all(self, kind: Callable[..., Row], name: str, /, **values: Any) -> list[Row]:
         async with self.transaction() as cursor:
@@ -97,6 +99,31 @@ async def fetch(cursor: Cursor, kind: Callable[..., Row], name: str, /, **values
         return await rows.fetchall()
 
 
+async def _check(connection: AsyncConnection[TupleRow]) -> None:
+    """Raise unless the server still answers on a connection that lay idle."""
+    with _severed_after(connection, CHECK_S):
+        await AsyncConnectionPool.check_connection(connection)
+
+
+@contextmanager
+def _severed_after(connection: AsyncConnection[TupleRow], limit_s: float) -> Iterator[None]:
+    """Cut a connection whose server is frozen, so that who waits on it gets an error.
+
+    Cancelling the wait instead would first ask the frozen server to cancel, for ten seconds.
+    """
+    timer = asyncio.get_running_loop().call_later(limit_s, _sever, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _sever(connection: AsyncConnection[TupleRow]) -> None:
+    if not connection.closed:
+        with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn the driver's errors into ours."""
@@ -105,8 +132,6 @@ def translated() -> Iterator[None]:
     except (PoolTimeout, PoolClosed) as error:
         msg = f"the database takes no connections: {error}"
         raise StoreUnavailableError(msg) from error
-    except TimeoutError as error:
-        raise StoreTooSlowError("the database stopped answering in the middle of a statement") from error
     except psycopg.Error as error:
         raise _ours(error) from error
     except (UnicodeError, OverflowError) as error:

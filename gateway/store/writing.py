@@ -143,7 +143,7 @@ class _Columns:
             if wrong:
                 reading = readings[number].reading
                 msg = (
-                    f"{reading.machine} {reading.metric} = {reading.value} at {reading.ts.isoformat()} cannot "
+                    f"{reading.machine} {reading.metric} = {reading.value} at {reading.ts} cannot "
                     f"be kept: a reading is finite, from {packing.EPOCH.year} on and not later than "
                     f"{AHEAD.days} days after it arrived"
                 )

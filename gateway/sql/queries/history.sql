@@ -29,9 +29,13 @@ CROSS JOIN LATERAL (
 
 -- name: bucketed_history
 -- Smallest, mean, largest and number of the readings of a series in each bucket of [start, end) that has any.
--- The mean is sum / count: avg() also sums squares, which overflow long before the readings do.
+-- The mean is sum / count: avg() also sums squares, which overflow long before the readings do. It is held
+-- between smallest and largest, which the last digit of a sum may leave.
 SELECT date_bin(%(width)s::interval, ts, %(origin)s::timestamptz) AS bucket,
-       min(value), sum(value) / count(*) AS mean, max(value), count(*)
+       min(value),
+       least(max(value), greatest(min(value), sum(value) / count(*))) AS mean,
+       max(value),
+       count(*)
 FROM reading
 WHERE series_id = %(series_id)s AND ts >= %(start)s AND ts < %(end)s
 GROUP BY bucket
