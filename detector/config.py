@@ -11,7 +11,7 @@ class Tuning:
     """One setting for all machines. Times are of the data, not of the clock.
 
     `window_s` is the shortest window; a machine trained on slower rows gets one of `window_rows_least`
-    rows. Everything that must wait (what is left out of a refit, how long a hole may be) is counted in windows.
+    rows. Everything that must wait (what a refit leaves out, how long a hole may be) is counted in windows.
     """
 
     window_s: float = 30.0

@@ -1,5 +1,7 @@
 """From verdicts to messages of the bus: every field filled, rounded to what is known."""
 
+import math
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from broker.messages import Anomaly, Contributor, Deviation, Expected, ExpectedMetric, ModelRef
@@ -10,16 +12,22 @@ from detector.verdict import Told
 CONTRIBUTORS_MOST = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Machine and model at the row an event is about; `score` is of that row, or NaN."""
+
+    machine: str
+    machine_name: str
+    state: str
+    score: float
+    model: ModelRef
+    now: datetime
+
+
 def anomaly(
-    machine: str,
-    machine_name: str,
     told: Told,
     explanation: Explanation,
-    *,
-    state: str,
-    score: float,
-    model: ModelRef,
-    now: datetime,
+    situation: Situation,
 ) -> Anomaly:
     """Make the event. `value`, `expected`, `low` and `high` are of the mean over the window.
 
@@ -32,9 +40,9 @@ def anomaly(
     return Anomaly(
         anomaly_id=episode.anomaly_id,
         phase=told.phase,
-        machine=machine,
-        machine_name=machine_name,
-        metric=episode.metric if view.metric == episode.metric else view.metric,
+        machine=situation.machine,
+        machine_name=situation.machine_name,
+        metric=view.metric,
         value=_short(view.window_value),
         expected=_short(view.window_expected),
         low=_short(view.window_low),
@@ -42,17 +50,17 @@ def anomaly(
         deviation=Deviation(
             absolute=_short(absolute), sigma=_short(view.sigma), pct=None if pct is None else _short(pct)
         ),
-        score=_short(score if score == score else episode.highest),  # noqa: PLR0124  NaN
+        score=_short(episode.highest if math.isnan(situation.score) else situation.score),
         threshold=1.0,
         severity=severity(episode.highest),
-        anomaly_type=anomaly_type(explanation, state, episode.rise_windows),
-        operating_state=state,
+        anomaly_type=anomaly_type(explanation, situation.state, episode.rise_windows),
+        operating_state=situation.state,
         contributors=contributors(explanation.views),
         started_at=datetime.fromtimestamp(episode.started_s, UTC),
         duration_s=round(told.ts_s - episode.started_s, 3),
-        model=model,
+        model=situation.model,
         ts=datetime.fromtimestamp(told.ts_s, UTC),
-        published_at=now,
+        published_at=situation.now,
         excess_kwh=None if episode.excess_kwh is None else _short(episode.excess_kwh),
     )
 

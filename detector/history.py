@@ -1,9 +1,8 @@
 """The past, read over the gateway's HTTP API."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import httpx
 import msgspec
@@ -12,6 +11,9 @@ from broker.messages import Anomaly, Machine
 from broker.topics import BadTopicError, MachineTopic
 from detector.rows import Rows
 from detector.windows import rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 POINTS: Final = 50_000
 TIMEOUT_S: Final = 60.0
@@ -48,7 +50,7 @@ class Past:
     episodes: tuple[tuple[float, float], ...]
 
     def rows(self) -> Rows:
-        """Join the series to rows, as live readings are joined. Slow for long histories: not for the loop."""
+        """Join the series to rows, as live readings are. Slow for long histories: not for the loop."""
         at: dict[int, dict[str, float]] = {}
         for one in self.series:
             for ts_ms, value in zip(one.ts, one.mean, strict=True):
@@ -75,7 +77,7 @@ class HistoryClient:
         return _read(await self._get("machines", {}), _Machines).machines
 
     async def past(self, machine: str, now: datetime, days: float) -> Past:
-        """Return up to `days` of history before `now`, raw where it is short, bucket means where it is long."""
+        """Return up to `days` of history before `now`: raw where it is short, else bucket means."""
         try:
             MachineTopic(machine)
         except BadTopicError as error:

@@ -1,10 +1,9 @@
 """The detector as a process: two connections to the bus, live scoring, training beside it."""
 
 import asyncio
-from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -23,6 +22,9 @@ from detector.trainer import Trainer
 from detector.training import MODEL as MODEL_NAME
 from detector.training import Job
 from detector.verdict import Told
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
 
 __all__ = ["DetectorConfig", "Tuning", "run"]
 
@@ -139,16 +141,15 @@ class _Service:
         if live.tracker is None or not told or explanation is None or not explanation.views:
             return
         for one in told:
-            event = events.anomaly(
-                live.machine,
-                live.name,
-                one,
-                explanation,
+            situation = events.Situation(
+                machine=live.machine,
+                machine_name=live.name,
                 state=live.tracker.state(explanation),
                 score=score,
                 model=ModelRef(name=MODEL_NAME, version=live.tracker.named_version),
                 now=datetime.now(UTC),
             )
+            event = events.anomaly(one, explanation, situation)
             await self._bus.publish(ANOMALY, AnomalyTopic(live.machine), event)
             log.info("anomaly", phase=one.phase, machine=live.machine, id=event.anomaly_id, score=event.score)
             kept = None if one.phase == "closed" else one.episode

@@ -35,7 +35,8 @@ def high_power_kw(rows: Rows) -> float | None:
 def operating_state(said: Mapping[str, str], power_kw: float | None, high_kw: float | None) -> str:
     """Return the text state a machine gave, in lower case, else `off`, `idle` or `running` by its power.
 
-    Below 3 % of the 95 % quantile of its power in training it is off, below 35 % idle. `unknown` without either.
+    Below 3 % of the 95 % quantile of its power in training it is off, below 35 % idle. `unknown` where
+    neither is there.
     """
     for field in MODE_FIELDS:
         if said.get(field):

@@ -1,4 +1,4 @@
-"""Models at rest: arrays and JSON, nothing that runs when loaded. Versions are kept, the newest is in service."""
+"""Models at rest: arrays and JSON, nothing that runs when loaded. The newest version is in service."""
 
 import hashlib
 import io
@@ -30,7 +30,7 @@ class Stored:
 
 
 class _Sheet(msgspec.Struct, frozen=True):
-    """The JSON beside the arrays. `sha256` is of the arrays file, `features` what the model must answer to."""
+    """The JSON beside the arrays; `sha256` is of the arrays file."""
 
     format: int
     kind: str
@@ -77,7 +77,10 @@ class ModelStore:
             raise
 
     def load(self, machine: str) -> Stored | None:
-        """Return the newest version, None where there is none. Raises WrongModelError when it cannot be used."""
+        """Return the newest version, None where there is none.
+
+        Raises WrongModelError when it cannot be used.
+        """
         versions = self._versions(machine)
         return self._load(self._folder / machine / str(max(versions))) if versions else None
 

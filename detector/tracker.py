@@ -41,13 +41,13 @@ class Tracker:
     high_kw: float | None = None
     _window: Window = field(init=False)
     _verdict: Verdict = field(init=False)
-    _fresh: list[tuple[float, np.ndarray]] = field(default_factory=list)  # type: ignore[type-arg]
+    _fresh: list[tuple[float, np.ndarray]] = field(default_factory=list)
     _since_refit: int = 0
     _explained: Explanation | None = None
 
     @classmethod
     def start(cls, machine: str, model: Model, version: str, past: Rows, tuning: Tuning) -> "Tracker":
-        """Make a tracker from a trained model and the rows it learnt from, or those of history that it may."""
+        """Make a tracker from a trained model and the rows that refits go on from."""
         past = thinned(past.of(model.metrics), tuning.memory_rows // 2)
         tracker = cls(machine, model, version, tuning, past, len(past))
         tracker.high_kw = high_power_kw(past)

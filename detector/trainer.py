@@ -42,7 +42,7 @@ class Trainer:
         self._tell_card = tell_card
 
     def wanted_rows(self, live: MachineLive) -> int:
-        """Return how many rows of history the next training waits for: enough, then twice as many each time."""
+        """Return how many rows the next training waits for: enough, then twice as many each time."""
         return max(self._config.train_rows, 2 * live.trained_rows)
 
     def due(self, live: MachineLive) -> bool:

@@ -89,7 +89,8 @@ def learn(rows: Rows, config: DetectorConfig) -> tuple[Model, Rows]:
     Raises TooFewRowsError when the rows are fewer, or span less time, than the configuration asks for.
     """
     if len(rows) < config.train_rows * 2 // 3 or rows.ts_s[-1] - rows.ts_s[0] < config.train_span_s:
-        msg = f"{len(rows)} rows may be learnt from; it takes {config.train_rows} over {config.train_span_s:g} s"
+        wanted = f"{config.train_rows} over {config.train_span_s:g} s"
+        msg = f"{len(rows)} rows may be learnt from; it takes {wanted}"
         raise TooFewRowsError(msg)
     used = thinned(rows, TRAIN_ROWS_MOST)
     return ResidualModel.learn(used, config.tuning), used

@@ -51,7 +51,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A scored row. `score` is 1 at the threshold, or NaN; `excess_kw` where power and what it should be are known."""
+    """A scored row. `score` is 1 at the threshold, or NaN; `excess_kw` is power less what is expected."""
 
     ts_s: float
     score: float

@@ -27,7 +27,7 @@ class LiveRow:
 
 @dataclass(slots=True)
 class Joiner:
-    """Joins readings to rows. A row is out once all metrics are there that came lately, or a later row begins."""
+    """Joins readings to rows. A row is done once all metrics that came lately are in, or a later begins."""
 
     late: int = 0
     _open_s: float | None = None

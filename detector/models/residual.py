@@ -1,10 +1,10 @@
 """Each metric against the others and against its own past, in windows of time.
 
 Every metric is scaled, then regressed on the others (ridge). Of each residual and of each scaled metric the
-window's mean is compared with the noise a mean of so many rows has, plus the slow drift the means themselves
-showed in training; the window's spread with the spreads of training. The three strangest of these statistics,
-averaged, are the score. The threshold is the highest score on a later part of the training rows, which the fit
-has not seen, times a margin: that part is short, so it cannot have shown the worst that is still normal.
+window's mean is compared with the noise a mean of so many rows has, plus the slow drift the means showed
+in training; the window's spread with the spreads of training. The three strangest of these statistics,
+averaged, are the score. The threshold is the highest score on a later part of the training rows, which the
+fit has not seen, times a margin: that part is short, so it cannot have shown the worst that is normal.
 """
 
 from dataclasses import dataclass, fields
@@ -32,7 +32,7 @@ _MAD = 1.4826
 
 @dataclass(frozen=True, slots=True)
 class _Stats:
-    """Statistics of each row: `level` and `spread` (n, 2 x metrics), in sigmas; residuals first, then levels."""
+    """Of each row: `level` and `spread` (n, 2 x metrics), in sigmas; residuals first, then levels."""
 
     level: Floats
     spread: Floats
@@ -43,7 +43,7 @@ class _Stats:
 
 @dataclass(frozen=True, slots=True)
 class ResidualModel(Model):
-    """Learnt figures; arrays are by metric, or residuals followed by levels (2 x metrics), in scaled units."""
+    """Learnt figures, scaled; arrays are by metric, or residuals followed by levels (2 x metrics)."""
 
     kind: ClassVar[str] = "residual"
 
@@ -201,7 +201,8 @@ class ResidualModel(Model):
         """Check names and shapes, then put the fields together again."""
         wanted, found = {f.name for f in fields(cls)}, {*arrays, *facts}
         if wanted != found:
-            msg = f"a {cls.kind} model has other fields (missing or unknown: {sorted(wanted ^ found)}); train again"
+            differ = ", ".join(sorted(wanted ^ found))
+            msg = f"a {cls.kind} model has other fields (missing or unknown: {differ}); train again"
             raise WrongModelError(msg)
         metrics = facts["metrics"]
         if not isinstance(metrics, (list, tuple)) or not all(isinstance(one, str) for one in metrics):
@@ -221,7 +222,7 @@ def _with_share(view: MetricView, share: float) -> MetricView:
 
 
 def _center_and_scale(values: Floats) -> tuple[Floats, Floats]:
-    """A column that never moved is scaled by a twentieth of its size: there is no noise to go by."""
+    """Scale a column that never moved by a twentieth of its size: there is no noise to go by."""
     center = _or_zero(_column_median(values))
     spread = _or_zero(_column_std(values))
     still = spread <= 1e-9 * np.maximum(np.abs(center), 1e-12)
