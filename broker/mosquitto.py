@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +47,7 @@ use_username_as_clientid true
 
 listener {ws_port} {host}
 protocol websockets
+{domain}
 use_username_as_clientid true
 """
 
@@ -56,7 +58,7 @@ class MosquittoMissingError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Mosquitto:
-    """A private broker in `folder`. `host` is what both listeners bind to."""
+    """A private broker in `folder`. `host` is the IP address both listeners bind to."""
 
     folder: Path
     host: str
@@ -114,6 +116,8 @@ def config_text(broker: Mosquitto, plugin: str) -> str:
         packet=MAX_PACKET_BYTES,
         mqtt_port=broker.mqtt_port,
         ws_port=broker.ws_port,
+        # Without it Mosquitto 2.0 opens the WebSocket listener on every address there is.
+        domain=f"socket_domain ipv{ip_address(broker.host).version}",
         host=broker.host,
     )
 

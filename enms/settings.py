@@ -1,6 +1,7 @@
 """Settings: read once from the environment (ENMS_…) and the command line, then handed in."""
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
@@ -27,7 +28,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ENMS_", frozen=True, extra="ignore")
 
     data_dir: Path = Field(default_factory=default_data_dir, description="Where everything is kept.")
-    host: str = Field("127.0.0.1", description="Address that HTTP, MQTT and WebSocket listen on.")
+    host: str = Field("127.0.0.1", description="IP address that HTTP, MQTT and WebSocket listen on.")
     http_port: int = Field(8000, ge=1, le=65535, description="Port of the page and the HTTP API.")
     mqtt_port: int = Field(1883, ge=1, le=65535, description="Port of MQTT.")
     ws_port: int = Field(9001, ge=1, le=65535, description="Port of MQTT over WebSocket.")
@@ -51,6 +52,11 @@ class Settings(BaseSettings):
             msg = "the root must be topic levels such as enms or acme/chicago/enms, without + # or $"
             raise ValueError(msg)
         return root
+
+    @field_validator("host")
+    @classmethod
+    def _host_is_an_address(cls, host: str) -> str:
+        return str(ip_address("127.0.0.1" if host == "localhost" else host))
 
     @field_validator("data_dir")
     @classmethod
