@@ -1,11 +1,11 @@
 """The running gateway's HTTP API, for the commands that work beside it."""
 
-import json
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import httpx
 
+from enms.running import beside
 from enms.secret_files import SecretFiles
 from enms.settings import Settings
 
@@ -30,9 +30,8 @@ class Api:
 
         Raises ApiError where the folder cannot be read.
         """
-        running = settings.data_dir / "run" / "up.json"
+        url = beside(settings).http_url
         try:
-            url = json.loads(running.read_text())["http_url"] if running.exists() else settings.http_url
             token = SecretFiles(settings.data_dir).read("token-cli")
         except OSError as error:
             msg = (

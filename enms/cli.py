@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -84,7 +85,6 @@ def gateway(data_dir: DataDir = None, host: Host = None, http_port: HttpPort = N
 def detector(data_dir: DataDir = None) -> None:
     """Run the detector: learns what is normal for each machine, publishes what is not."""
     from detector.service import run
-
     from enms import parts
 
     _until_stopped(run(parts.detector(_settings(data_dir=data_dir))))
@@ -96,13 +96,75 @@ def simulate(
     machines: Annotated[int | None, typer.Option(help="How many machines (14).", show_default=False)] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same factory (1).", show_default=False)] = None,
     speed: Annotated[float, typer.Option(help="How much faster than the clock the factory lives.")] = 1.0,
+    history_days: Annotated[
+        float, typer.Option(min=0, max=60, help="Days of past to publish first, once for a data folder.")
+    ] = 0.0,
 ) -> None:
     """Run the simulated factory on the bus."""
     from devices.simulator import run
     from enms import parts
+    from enms.running import beside
 
     settings = _settings(data_dir=data_dir, machines=machines, seed=seed)
-    _until_stopped(run(parts.simulator(settings, speed)))
+    _until_stopped(run(parts.simulator(beside(settings), speed, history_days)))
+
+
+@app.command()
+def replay(
+    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="CSV files.")],
+    machine: Annotated[str, typer.Option(help="The machine they are played as.")],
+    speed: Annotated[
+        float, typer.Option(min=0, help="Times as fast as recorded; 0 as fast as can be.")
+    ] = 1.0,
+    separator: Annotated[str | None, typer.Option(help="Found out if not given.", show_default=False)] = None,
+    decimal: Annotated[
+        str | None, typer.Option(help="Point or comma; found out.", show_default=False)
+    ] = None,
+    time_column: Annotated[str | None, typer.Option(help="Header; Date+Time joins two.")] = None,
+    time_format: Annotated[str | None, typer.Option(help="As strptime takes it, or elapsed.")] = None,
+    skip: Annotated[list[str] | None, typer.Option(help="A column to leave out.")] = None,
+    unit: Annotated[list[str] | None, typer.Option(help="HEADER=UNIT.")] = None,
+    rename: Annotated[list[str] | None, typer.Option(help="HEADER=METRIC.")] = None,
+    first: Annotated[int | None, typer.Option(min=0, help="First row to play, from 0.")] = None,
+    last: Annotated[int | None, typer.Option(min=0, help="Last row to play.")] = None,
+    ends_at: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"],
+            help="The time the file's last row gets, with a zone; when the replay is over, if not given.",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Play recorded data onto the bus, moved in time so that it ends now."""
+    from devices.replay import ReadOptions, RecordingError
+    from enms.replay import play
+
+    try:
+        options = ReadOptions(
+            separator=separator,
+            decimal=decimal,
+            time_column=time_column,
+            time_format=time_format,
+            skip=tuple(skip or ()),
+            units=_pairs("--unit", unit),
+            renames=_pairs("--rename", rename),
+            first=first,
+            last=last,
+        )
+        _call(play(_settings(data_dir=data_dir), files, machine, options, speed=speed, ends_at=ends_at))
+    except (RecordingError, ValueError) as error:
+        _fail(str(error))
+
+
+def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    found = {}
+    for one in given or ():
+        name, equals, value = one.rpartition("=")
+        if not equals or not name:
+            _fail(f"{option} {one}: write HEADER=VALUE")
+        found[name] = value
+    return found
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """The configuration of each part, from the settings and the secrets of the data folder."""
 
+from datetime import timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,6 @@ from enms.settings import Settings
 
 if TYPE_CHECKING:  # a process loads its own house only: the gateway needs no scikit-learn
     from detector.service import DetectorConfig
-
     from devices.simulator import SimulatorConfig
     from gateway.postgres import Postgres
     from gateway.service import GatewayConfig
@@ -68,8 +68,8 @@ def detector(settings: Settings) -> "DetectorConfig":
     )
 
 
-def simulator(settings: Settings, speed: float = 1.0) -> "SimulatorConfig":
-    """Return the simulated factory's configuration."""
+def simulator(settings: Settings, speed: float, history_days: float) -> "SimulatorConfig":
+    """Return the simulated factory's configuration; the history is given out once for a data folder."""
     from devices.simulator import SimulatorConfig
 
     return SimulatorConfig(
@@ -79,4 +79,13 @@ def simulator(settings: Settings, speed: float = 1.0) -> "SimulatorConfig":
         seed=settings.seed,
         machines=settings.machines,
         speed=speed,
+        backfill=_backfill_once(settings, history_days),
     )
+
+
+def _backfill_once(settings: Settings, days: float) -> timedelta:
+    marker = settings.data_dir / "simulated-history"
+    if not days or marker.exists():
+        return timedelta()
+    marker.touch()
+    return timedelta(days=days)

@@ -2,8 +2,6 @@
 
 import asyncio
 import fcntl
-import json
-import os
 import signal
 import socket
 import sys
@@ -15,7 +13,7 @@ from pathlib import Path
 import httpx
 import structlog
 
-from enms import parts
+from enms import parts, running
 from enms.api import FIRST_USER, Api, ApiError
 from enms.secret_files import SecretFiles
 from enms.settings import Settings
@@ -98,7 +96,7 @@ async def up(settings: Settings) -> None:
                 starting.cancel()
         finally:
             await supervisor.stop()
-            (settings.data_dir / "run" / "up.json").unlink(missing_ok=True)
+            running.forget(settings)
 
 
 async def _start(settings: Settings, supervisor: Supervisor) -> None:
@@ -106,11 +104,11 @@ async def _start(settings: Settings, supervisor: Supervisor) -> None:
     settings = await _start_infrastructure(settings, supervisor)
     environment = settings.environment()
     await supervisor.start(_python("gateway", environment, settings))
-    running = {"http_url": settings.http_url, "pid": os.getpid()}
-    (settings.data_dir / "run" / "up.json").write_text(json.dumps(running))
+    running.tell(settings)
     await supervisor.start(_python("detector", environment, None))
     if settings.demo:
-        await supervisor.start(_python("simulate", environment, None))
+        past = ("--history-days", str(settings.demo_history_days))
+        await supervisor.start(_python("simulate", environment, None, *past))
     await _announce(settings, time.monotonic() - began)
 
 
@@ -152,7 +150,7 @@ async def _start_infrastructure(settings: Settings, supervisor: Supervisor) -> S
     return settings
 
 
-def _python(name: str, environment: dict[str, str], healthy: Settings | None) -> Child:
+def _python(name: str, environment: dict[str, str], healthy: Settings | None, *options: str) -> Child:
     """Return one of our own parts as a child; with `healthy`, it is ready when its API says ok."""
 
     async def ready() -> bool:
@@ -165,7 +163,7 @@ def _python(name: str, environment: dict[str, str], healthy: Settings | None) ->
             return False
         return answer.status_code == httpx.codes.OK
 
-    return Child(name, [sys.executable, "-m", "enms", name], ready, environment=environment)
+    return Child(name, [sys.executable, "-m", "enms", name, *options], ready, environment=environment)
 
 
 async def _announce(settings: Settings, took_s: float) -> None:
