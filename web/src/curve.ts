@@ -4,6 +4,8 @@ import type { ExpectedMetric } from "./contract";
 /** What the chart draws: columns of equal length; `null` is a gap. Times are epoch seconds. */
 export interface Curve {
   readonly bucketS: number;
+  /** The newest reading taken, so that none counts twice in its bucket. */
+  seenS: number;
   ts: number[];
   mean: (number | null)[];
   min: (number | null)[];
@@ -18,7 +20,7 @@ const GAP_BUCKETS = 4;
 const SHORTEST_GAP_S = 10;
 
 export function emptyCurve(bucketS: number): Curve {
-  return { bucketS, ts: [], mean: [], min: [], max: [], low: [], high: [], count: [] };
+  return { bucketS, seenS: -Infinity, ts: [], mean: [], min: [], max: [], low: [], high: [], count: [] };
 }
 
 /** The curve of a history; where readings are missing it is broken instead of drawn across. */
@@ -36,10 +38,11 @@ export function fromHistory(series: HistorySeries): Curve {
 export function addLive(curve: Curve, tsS: number, value: number, expected?: ExpectedMetric): void {
   const last = curve.ts.length - 1;
   const lastTs = curve.ts[last];
-  if (lastTs !== undefined && tsS <= lastTs && curve.bucketS <= 1) return;
+  if (tsS <= curve.seenS) return;
+  curve.seenS = tsS;
   if (lastTs === undefined || tsS >= lastTs + curve.bucketS) {
     push(curve, tsS, { mean: value, min: value, max: value, count: 1 });
-  } else if (tsS > lastTs) {
+  } else {
     const count = curve.count[last] ?? 0;
     curve.mean[last] = ((curve.mean[last] ?? value) * count + value) / (count + 1);
     curve.min[last] = Math.min(curve.min[last] ?? value, value);
@@ -73,6 +76,7 @@ function push(curve: Curve, tsS: number, bucket: Bucket): void {
   const gap = Math.max(SHORTEST_GAP_S, GAP_BUCKETS * curve.bucketS);
   if (lastTs !== undefined && tsS - lastTs > gap) pushRow(curve, lastTs + curve.bucketS, null);
   pushRow(curve, tsS, bucket);
+  curve.seenS = Math.max(curve.seenS, tsS);
 }
 
 function pushRow(curve: Curve, tsS: number, bucket: Bucket | null): void {

@@ -59,6 +59,7 @@ export class Desk {
     this.#bus = new Bus((refused) => this.session.access(refused), {
       connected: () => {
         store.episodesKnown = false;
+        store.beginSnapshot();
         store.setFacts({ connected: true, everConnected: true, sinceMs: Date.now(), retryAtMs: undefined, gateway: undefined });
       },
       apart: (delayMs) => {

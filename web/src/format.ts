@@ -3,6 +3,8 @@ import { text } from "./text";
 const FIELDS = { year: "numeric", month: "short", day: "numeric" } as const;
 const time = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const dayAndTime = new Intl.DateTimeFormat(undefined, { ...FIELDS, hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const hourAndMinute = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 const ago = new Intl.RelativeTimeFormat(text.language, { style: "narrow" });
 const percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 0 });
 const signedPercent = new Intl.NumberFormat(undefined, {
@@ -54,6 +56,11 @@ export function formatTime(ms: number): string {
 export function formatMoment(ms: number, nowMs: number): string {
   const sameDay = new Date(ms).toDateString() === new Date(nowMs).toDateString();
   return (sameDay ? time : dayAndTime).format(ms);
+}
+
+/** A mark of a time axis whose marks are `stepS` seconds apart. */
+export function formatTick(ms: number, stepS: number): string {
+  return (stepS < 60 ? time : stepS < 86_400 ? hourAndMinute : day).format(ms);
 }
 
 /** Age in words; what is younger than 5 s is "just now", so that live data reads calmly. */

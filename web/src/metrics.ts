@@ -26,6 +26,12 @@ export function metricLabel(metric: string, unit: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+/** "Power (kW)" */
+export function metricAndUnit(metric: string, unit: string): string {
+  const label = metricLabel(metric, unit);
+  return unit === "" ? label : `${label} (${unit})`;
+}
+
 /** The metric a machine is known by: its power, or else its first number; undefined when it has sent none. */
 export function mainMetric(machine: Machine | undefined, latest: Latest | undefined): string | undefined {
   const numbers = Object.entries(latest?.values ?? {}).filter(([, { value }]) => typeof value === "number");

@@ -44,7 +44,11 @@ export class Session {
 
   async logOut(): Promise<void> {
     clearTimeout(this.#renewal);
-    await api.logOut();
+    try {
+      await api.logOut();
+    } catch {
+      // A server that does not answer forgets the session when it expires.
+    }
     this.#end();
   }
 

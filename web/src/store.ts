@@ -16,6 +16,9 @@ export interface MachineState {
   trail: Trail;
 }
 
+/** By then a connection has brought all that the broker keeps. */
+const SNAPSHOT_MS = 10_000;
+
 interface Parts {
   info: Machine;
   latest: Latest;
@@ -49,6 +52,7 @@ export class Store {
 
   readonly #listeners = new Map<Change, Set<() => void>>();
   readonly #pending = new Set<Change>();
+  #unseen = new Set<string>();
   readonly #schedule: (flush: () => void) => void;
 
   constructor(schedule: (flush: () => void) => void, nowMs: number) {
@@ -81,8 +85,22 @@ export class Store {
     for (const listener of heard) listener();
   };
 
+  /** A new connection brings everything again; what it does not bring is gone. */
+  beginSnapshot(): void {
+    this.#unseen = new Set(this.machines.keys());
+  }
+
+  #endSnapshot(): void {
+    for (const id of this.#unseen) {
+      this.machines.delete(id);
+      this.touch("fleet", "values", `machine:${id}`);
+    }
+    this.#unseen.clear();
+  }
+
   /** Take one part of a machine; undefined means that the broker keeps it no longer. */
   setPart<Part extends keyof Parts>(id: string, part: Part, message: Parts[Part] | undefined): void {
+    this.#unseen.delete(id);
     const known = this.machines.get(id);
     if (!known && !message) return;
     const machine: MachineState = known ?? { id, trail: emptyTrail() };
@@ -92,7 +110,10 @@ export class Store {
     }
     Object.assign(machine, { [part]: message });
     if (part === "latest") this.#extend(machine);
-    if (!machine.info && !machine.latest && !machine.health) this.machines.delete(id);
+    if (!machine.info && !machine.latest && !machine.health) {
+      this.machines.delete(id);
+      this.touch("fleet");
+    }
     this.touch(`machine:${id}`, "values");
   }
 
@@ -124,6 +145,7 @@ export class Store {
   tick(nowMs: number): void {
     this.nowMs = nowMs;
     this.touch("clock");
+    if (this.link.state === "live" && nowMs - this.facts.sinceMs > SNAPSHOT_MS) this.#endSnapshot();
     this.#decide();
   }
 

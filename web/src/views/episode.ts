@@ -77,7 +77,7 @@ export function renderEpisode(event: Anomaly, withMachine: boolean): TemplateRes
     <div class="facts">${shares.length > 1 ? `${text.contributors}: ${shares.join(", ")}` : nothing}</div>
     <div class="times">
       <div><b>${open ? text.open : text.closed}</b></div>
-      <div>${text.since} ${formatMoment(Date.parse(event.started_at), store.nowMs)}</div>
+      <div>${open ? text.since : text.from} ${formatMoment(Date.parse(event.started_at), store.nowMs)}</div>
       <div class="muted">${formatDuration(lastedS(event, store.nowMs))}</div>
     </div>
   </li>`;

@@ -112,6 +112,12 @@ export const machineStyles = css`
   th:first-child {
     text-align: left;
   }
+  @media (max-width: 40rem) {
+    th,
+    td {
+      padding-inline: 0.55rem;
+    }
+  }
   .odd {
     color: var(--critical);
     font-weight: 620;

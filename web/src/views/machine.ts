@@ -4,7 +4,7 @@ import { customElement, property, state } from "lit/decorators.js";
 import { inOrder } from "../episodes";
 import { formatAge } from "../format";
 import { LiveHistory, RANGES, type Range } from "../history";
-import { mainMetric, metricLabel, newestMs, unitOf } from "../metrics";
+import { mainMetric, metricAndUnit, metricLabel, newestMs, unitOf } from "../metrics";
 import { store } from "../state";
 import type { MachineState } from "../store";
 import { text } from "../text";
@@ -93,7 +93,7 @@ export class MachineView extends LitElement {
         ${metrics.map(
           ([metric]) =>
             html`<option value=${metric} ?selected=${metric === this.metric}>
-              ${metricLabel(metric, unitOf(machine.info, metric))}
+              ${metricAndUnit(metric, unitOf(machine.info, metric))}
             </option>`,
         )}
       </select>
@@ -147,13 +147,15 @@ export class MachineView extends LitElement {
 function renderHead(machine: MachineState): TemplateResult {
   const live = store.link.state === "live";
   const health = healthOf(machine);
+  const trouble = store.worst.get(machine.id);
   const newest = newestMs(machine.latest);
   return html`<header>
     <div>
       <h1>${machineName(machine, machine.id)}</h1>
       <p class="muted">${[machine.id, placeOf(machine.info)].filter((part) => part !== "").join(" · ")}</p>
     </div>
-    <span class="chip ${live ? health : "unknown"}">${live ? text.health[health] : text.notLive}</span>
+    ${trouble ? html`<span class="chip ${trouble.severity}">${text.severity[trouble.severity]}</span>` : ""}
+    <span class="chip ${live ? health : "unknown"}">${live ? text.dataIs(text.health[health]) : text.notLive}</span>
     ${machine.expected ? html`<span class="muted">${text.operatingState}: ${machine.expected.operating_state}</span>` : ""}
     ${newest === undefined
       ? ""

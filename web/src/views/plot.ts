@@ -3,7 +3,7 @@ import uPlot from "uplot";
 import type { Anomaly } from "../contract";
 import type { Curve } from "../curve";
 import { lastedS } from "../episodes";
-import { formatNumber, formatQuantity } from "../format";
+import { formatMoment, formatNumber, formatQuantity, formatTick } from "../format";
 import { text } from "../text";
 
 export interface PlotInput {
@@ -18,34 +18,34 @@ export interface PlotInput {
 
 const dataOf = (curve: Curve): uPlot.AlignedData => [curve.ts, curve.mean, curve.max, curve.min, curve.high, curve.low];
 
-export function makePlot(curve: Curve, input: PlotInput, size: uPlot.Options["width"], height: number, into: HTMLElement): uPlot {
+export function makePlot(curve: Curve, input: PlotInput, width: number, height: number, into: HTMLElement): uPlot {
   const { colour, unit } = input;
   const quantity = (_: uPlot, value: number | null) => (value === null ? "–" : formatQuantity(value, unit));
-  const line = (label: string, stroke: string, width: number): uPlot.Series => ({
+  const line = (label: string, stroke: string, thickness: number): uPlot.Series => ({
     label,
     stroke: colour(stroke),
-    width,
+    width: thickness,
     points: { show: false },
     value: quantity,
   });
   const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
   const options: uPlot.Options = {
-    width: size,
+    width,
     height,
     cursor: { y: false, points: { size: 7 } },
     legend: { show: true, live: true },
     scales: { x: { time: true, range: () => input.span() } },
     axes: [
-      axis,
-      { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => formatNumber(tick)), label: unit, labelSize: 22 },
+      { ...axis, values: (_, ticks, _axis, _space, stepS) => ticks.map((tick) => formatTick(tick * 1000, stepS)) },
+      { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => formatNumber(tick)) },
     ],
     series: [
-      {},
+      { label: text.time, value: (_, ts: number | null) => (ts === null ? "–" : formatMoment(ts * 1000, input.nowMs())) },
       line(text.mean, "--accent", 2),
       line(text.maximum, "--accent", 0),
       line(text.minimum, "--accent", 0),
-      line(`${text.expected} ↑`, "--info", 1),
-      line(`${text.expected} ↓`, "--info", 1),
+      line(text.expectedHigh, "--info", 1),
+      line(text.expectedLow, "--info", 1),
     ],
     bands: [
       { series: [4, 5], fill: fade(colour("--info"), 0.14) },
@@ -81,7 +81,7 @@ function drawEpisodes(plot: uPlot, { colour, episodes, nowMs, span }: PlotInput)
     const left = Math.max(bbox.left, plot.valToPos(began, "x", true));
     const right = Math.min(bbox.left + bbox.width, plot.valToPos(ended, "x", true));
     const tone = colour(`--${episode.severity}`);
-    ctx.fillStyle = fade(tone, 0.14);
+    ctx.fillStyle = fade(tone, 0.1);
     ctx.fillRect(left, bbox.top, Math.max(2, right - left), bbox.height);
     ctx.fillStyle = tone;
     ctx.fillRect(left, bbox.top, 2 * devicePixelRatio, bbox.height);

@@ -6,7 +6,7 @@ export const tileStyles = css`
     content-visibility: auto;
     contain-intrinsic-size: auto 11rem;
   }
-  a {
+  a.card {
     display: flex;
     flex-direction: column;
     height: 100%;
@@ -16,22 +16,22 @@ export const tileStyles = css`
     text-decoration: none;
     box-shadow: none;
   }
-  a:hover {
+  a.card:hover {
     border-color: var(--accent) var(--accent) var(--accent) var(--tone);
   }
   a:focus-visible {
     outline-offset: -3px;
     border-radius: var(--radius);
   }
-  .critical,
-  .warning,
-  .info {
+  a.critical,
+  a.warning,
+  a.info {
     background: color-mix(in srgb, var(--tone) 6%, var(--surface));
   }
   .chip {
     background: color-mix(in srgb, var(--tone) 13%, transparent);
   }
-  .frozen {
+  a.frozen {
     border-style: dashed;
     border-left-style: solid;
     background: var(--sunken);
@@ -102,23 +102,23 @@ export const tileStyles = css`
   .foot {
     display: flex;
     align-items: flex-end;
-    gap: 0.35rem 1rem;
+    gap: 0.35rem 1.1rem;
     margin-top: auto;
     font-size: 0.85rem;
   }
   .other {
     display: grid;
-    min-width: 0;
+    white-space: nowrap;
+  }
+  .other small {
+    max-width: 6.5rem;
     overflow: hidden;
     text-overflow: ellipsis;
-    white-space: nowrap;
   }
   .other small,
   .age {
-    overflow: hidden;
     color: var(--muted);
     font-size: 0.75rem;
-    text-overflow: ellipsis;
   }
   .age {
     flex: none;

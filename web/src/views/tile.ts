@@ -14,7 +14,7 @@ import { shared } from "./styles";
 import { tileStyles } from "./tile-styles";
 import { comparison, healthOf, machineName, placeOf, valueText } from "./words";
 
-const OTHER_METRICS = 3;
+const OTHER_METRICS = 2;
 
 @customElement("enms-tile")
 export class Tile extends LitElement {
@@ -97,7 +97,7 @@ function renderMain(machine: MachineState): TemplateResult {
 function renderOthers(machine: MachineState): TemplateResult[] {
   const main = mainMetric(machine.info, machine.latest);
   return Object.entries(machine.latest?.values ?? {})
-    .filter(([metric]) => metric !== main)
+    .filter(([metric, { value }]) => metric !== main && typeof value === "number")
     .slice(0, OTHER_METRICS)
     .map(([metric, last]) => {
       const unit = unitOf(machine.info, metric);

@@ -3,8 +3,8 @@ import { css } from "lit";
 export const toastStyles = css`
   :host {
     position: fixed;
-    top: 4rem;
-    right: max(1rem, env(safe-area-inset-right));
+    bottom: calc(max(0.9rem, env(safe-area-inset-bottom)) + 3.4rem);
+    right: max(0.9rem, env(safe-area-inset-right));
     z-index: 9;
     width: min(25rem, calc(100vw - 2rem));
     pointer-events: none;
@@ -64,7 +64,7 @@ export const toastStyles = css`
   @keyframes arrive {
     from {
       opacity: 0;
-      transform: translateY(-0.5rem);
+      transform: translateY(0.5rem);
     }
   }
 `;
