@@ -14,7 +14,7 @@ CROSS JOIN LATERAL (
         SELECT 1 FROM reading
         WHERE series_id = wanted.id AND ts >= %(start)s AND ts < %(end)s
         LIMIT %(limit)s
-    ) AS some
+    ) AS few
 ) AS counted;
 
 -- name: raw_history
