@@ -24,7 +24,8 @@ class Tuning:
     left_out_windows: float = 10.0
     hole_windows: float = 4.0
     refit_rows: int = 60
-    memory_rows: int = 6000
+    train_rows_most: int = 12_000
+    memory_rows: int = 16_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

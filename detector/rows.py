@@ -6,6 +6,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.config import Tuning
+
 Floats = NDArray[np.float64]
 
 
@@ -53,17 +55,22 @@ def usual_period_s(ts_s: Floats) -> float:
     return float(common[np.searchsorted(covered, 0.5 * covered[-1])])
 
 
-def thinned(rows: Rows, most: int) -> Rows:
-    """Return the rows at their usual period, or at a longer one so that there are no more than `most`."""
+def thinned(rows: Rows, tuning: Tuning) -> Rows:
+    """Return the rows at their usual period, and of those no more than `train_rows_most`.
+
+    Where there are more, a longer period is taken as long as it makes the window no longer, then the newest.
+    """
     if len(rows) <= 2:  # noqa: PLR2004
         return rows
     period_s = usual_period_s(rows.ts_s)
     if np.min(np.diff(rows.ts_s)) < 0.5 * period_s:
         rows = _one_each(rows, period_s)
-    while len(rows) > most:
-        period_s *= 1.5 if len(rows) < 2 * most else len(rows) / most
-        rows = _one_each(rows, period_s)
-    return rows
+    longer_s = min(
+        tuning.window_s / tuning.window_rows_least, period_s * np.ceil(len(rows) / tuning.train_rows_most)
+    )
+    if longer_s > period_s:
+        rows = _one_each(rows, longer_s)
+    return rows.cut(max(0, len(rows) - tuning.train_rows_most))
 
 
 def _one_each(rows: Rows, period_s: float) -> Rows:

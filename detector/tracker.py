@@ -43,12 +43,13 @@ class Tracker:
     _verdict: Verdict = field(init=False)
     _fresh: list[tuple[float, np.ndarray]] = field(default_factory=list)
     _since_refit: int = 0
+    _remembered_s: float = -np.inf
     _explained: Explanation | None = None
 
     @classmethod
     def start(cls, machine: str, model: Model, version: str, past: Rows, tuning: Tuning) -> "Tracker":
         """Make a tracker from a trained model and the rows that refits go on from."""
-        past = thinned(past.of(model.metrics), tuning.memory_rows // 2)
+        past = thinned(past.of(model.metrics), tuning)
         tracker = cls(machine, model, version, tuning, past, len(past))
         tracker.high_kw = high_power_kw(past)
         return tracker
@@ -56,6 +57,8 @@ class Tracker:
     def __post_init__(self) -> None:
         self._window = Window(self.model.metrics)
         self._verdict = Verdict(self.machine)
+        if len(self.memory):
+            self._remembered_s = float(self.memory.ts_s[-1])
 
     def go_on_from(self, older: "Tracker") -> None:
         """Take over what an older model's tracker had begun."""
@@ -77,8 +80,9 @@ class Tracker:
         return f"{self.version}.{self.refits}" if self.refits else self.version
 
     def warm(self, row: LiveRow) -> None:
-        """Fill the window with a row of the past, without a verdict."""
+        """Fill window and memory with a row of the past, without a verdict."""
         self._window.add(row, self.model.span_s)
+        self._remember(row, float(self.model.score(self._window.rows)[-1]))
 
     def take(self, row: LiveRow, *, explain: bool = False) -> Looked:
         """Score one row, later than all before, and step the verdict; explained when asked or suspicious."""

@@ -92,7 +92,7 @@ class Trainer:
         may = learnable(rows, past.episodes, self._config.train_rows, self._config.tuning)
         tracker = Tracker.start(live.machine, stored.model, stored.card.version, may, self._config.tuning)
         tracker.resume(self._store.episode(live.machine))
-        install(live, tracker, _window_rows(rows, tracker.model.span_s))
+        install(live, tracker, _left_out(rows, tracker))
         live.trained_rows = stored.trained_rows
         self._tell_card(stored.card)
         log.info("model loaded", machine=live.machine, version=stored.card.version)
@@ -114,11 +114,8 @@ class Trainer:
             self._told(job.failed(str(error)))
             log.warning("training failed", machine=live.machine, why=str(error))
             return
-        install(
-            live,
-            Tracker.start(live.machine, model, version, used, self._config.tuning),
-            _window_rows(rows, model.span_s),
-        )
+        tracker = Tracker.start(live.machine, model, version, used, self._config.tuning)
+        install(live, tracker, _left_out(rows, tracker))
         self._tell_card(made)
         self._told(job.done(made.metrics))
         log.info("model trained", machine=live.machine, version=version, samples=model.samples)
@@ -128,15 +125,15 @@ class Trainer:
         return job
 
 
-def _window_rows(rows: Rows, span_s: float) -> list[LiveRow]:
-    """Return the last window of history as live rows."""
+def _left_out(rows: Rows, tracker: Tracker) -> list[LiveRow]:
+    """Return the most recent rows, which were not learnt from, as live rows: at least a window of them."""
     if not len(rows):
         return []
-    last = rows.where(rows.ts_s > rows.ts_s[-1] - span_s)
+    since_s = rows.ts_s[-1] - tracker.tuning.left_out_windows * tracker.model.span_s
+    last = rows.where(rows.ts_s > since_s)
     return [
         LiveRow(
-            float(ts_s),
-            {m: float(v) for m, v in zip(last.metrics, values, strict=True) if np.isfinite(v)},
+            float(ts_s), {m: float(v) for m, v in zip(last.metrics, values, strict=True) if np.isfinite(v)}
         )
         for ts_s, values in zip(last.ts_s, last.values, strict=True)
     ]

@@ -14,7 +14,6 @@ from detector.rows import Rows, thinned, usual_period_s
 
 MODEL: Final = "normal"
 """The name of the model of what is normal, a level of its topics."""
-TRAIN_ROWS_MOST: Final = 3000
 RETRAIN_UP_TO_ROWS: Final = 50_000
 
 
@@ -92,7 +91,7 @@ def learn(rows: Rows, config: DetectorConfig) -> tuple[Model, Rows]:
         wanted = f"{config.train_rows} over {config.train_span_s:g} s"
         msg = f"{len(rows)} rows may be learnt from; it takes {wanted}"
         raise TooFewRowsError(msg)
-    used = thinned(rows, TRAIN_ROWS_MOST)
+    used = thinned(rows, config.tuning)
     return ResidualModel.learn(used, config.tuning), used
 
 
