@@ -16,6 +16,7 @@ DEFAULT_SPAN: Final = timedelta(hours=1)
 DEFAULT_POINTS: Final = 1000
 MOST_POINTS: Final = 50_000
 MOST_METRICS: Final = 50
+MOST_IN_ALL: Final = 250_000
 LONGEST_SPAN: Final = timedelta(days=3660)
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
@@ -110,12 +111,15 @@ class HistoryQuery:
 async def history(store: Store, asked: HistoryQuery) -> History:
     """Answer a question about history.
 
-    Raises UnknownHistoryError, BadHistoryQueryError where a machine has too many metrics to return all,
+    Raises UnknownHistoryError, BadHistoryQueryError where that is too much to answer at once,
     StoreUnavailableError.
     """
     wanted = _choose(asked, await store.series(asked.machine))
     if not wanted and await store.machine(asked.machine) is None:
         raise UnknownHistoryError(f"there is no machine {asked.machine!a}")
+    if len(wanted) * asked.points > MOST_IN_ALL:
+        msg = f"{len(wanted)} metrics of {asked.points} points are more than {MOST_IN_ALL} in all"
+        raise BadHistoryQueryError(f"{msg}; ask for fewer points or metrics")
     ids = [one.id for one in wanted]
     counts = await store.count_up_to(ids, asked.start, asked.end, asked.points + 1)
     few = [number for number in ids if counts[number] <= asked.points]

@@ -38,7 +38,7 @@ class SeriesReads(Database):
         found: dict[int, list[Point]] = defaultdict(list)
         async with self.transaction() as cursor:
             values = {"series_ids": list(series_ids), "start": start, "end": end}
-            await cursor.execute(query("raw_history"), values)
+            await cursor.execute(query("raw_history"), values, binary=True)
             for series_id, ts, value in await cursor.fetchall():
                 found[series_id].append(Point(ts, value, value, value, 1))
         return {one: found[one] for one in series_ids}
@@ -53,5 +53,5 @@ class SeriesReads(Database):
         """
         values = {"series_id": series_id, "start": start, "end": end, "width": width, "origin": origin}
         async with self.transaction() as cursor:
-            await cursor.execute(query("bucketed_history"), values)
+            await cursor.execute(query("bucketed_history"), values, binary=True)
             return [Point(*row) for row in await cursor.fetchall()]

@@ -1,6 +1,8 @@
 """Batches into the database: all of a batch in one transaction, doubles harmless."""
 
+import asyncio
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -50,13 +52,20 @@ class Writing(Database):
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(url, **options)
         self._known = _Known({}, set(), set(), {})
+        self._one_at_a_time = asyncio.Lock()
 
     async def write(self, batch: Batch) -> Written:
         """Store a batch, all or nothing. What is there already stays as it is and counts as doubled.
 
         Raises BadBatchError when some of it can never be stored, StoreUnavailableError within a second when
         the database is away; what was sent before may then be stored or not, and is written again safely.
+        Several may run at once. Those with states wait for each other: whether a text is a change depends on
+        the one before it.
         """
+        async with self._one_at_a_time if batch.states else nullcontext():
+            return await self._write_knowing(batch)
+
+    async def _write_knowing(self, batch: Batch) -> Written:
         try:
             return await self._write(batch)
         except StoreUnavailableError:

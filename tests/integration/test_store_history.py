@@ -149,6 +149,13 @@ async def test_too_many_metrics_must_be_named(store: Store) -> None:
     assert len(found.series) == 1
 
 
+async def test_too_much_in_all_is_refused(store: Store) -> None:
+    await store.write(batch(*(("a", f"k{n}", 1.0, 1.0) for n in range(6))))
+    with pytest.raises(BadHistoryQueryError, match="6 metrics of 50000 points"):
+        await history(store, HistoryQuery.of("a", NOW, points=50_000))
+    assert len((await history(store, HistoryQuery.of("a", NOW, points=40_000))).series) == 6
+
+
 async def test_history_reads_through_the_index_and_only_the_weeks_asked_for(
     store: Store, database_url: str
 ) -> None:

@@ -195,6 +195,13 @@ async def test_a_text_is_kept_when_it_changes(store: Store, database_url: str) -
     assert modes(database_url) == [(9, "idle"), (7, "run"), (6, "idle"), (4, "run")]
 
 
+async def test_texts_written_at_once_lose_no_change(store: Store, database_url: str) -> None:
+    await store.write(states((100, "run")))
+    texts = ["idle" if n % 2 else "run" for n in range(50)]
+    await asyncio.gather(*(store.write(states((50 - n, text))) for n, text in enumerate(texts)))
+    assert [text for _, text in modes(database_url)] == texts
+
+
 async def test_a_restarted_writer_knows_the_last_text(store: Store, database_url: str) -> None:
     await store.write(states((9, "run"), (5, "idle")))
     other = Store(database_url)
