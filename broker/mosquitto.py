@@ -58,22 +58,26 @@ class MosquittoMissingError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Mosquitto:
-    """A private broker in `folder`. `host` is the IP address both listeners bind to."""
+    """A private broker in `folder`. `host` is the IP address both listeners bind to.
+
+    `plugin` is where the broker that will run has its dynamic-security plugin, empty to look for it here.
+    """
 
     folder: Path
     host: str
     mqtt_port: int
     ws_port: int
     root: str = "enms"
+    plugin: str = ""
 
     def prepare(self, passwords: Mapping[str, str]) -> None:
         """Write configuration and access rules; users added earlier are kept.
 
         Raises MosquittoMissingError, saying what to install.
         """
-        plugin = find_plugin()
+        plugin = self.plugin or str(find_plugin())
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._write(CONFIG, config_text(self, str(plugin)))
+        self._write(CONFIG, config_text(self, plugin))
         path = self.folder / RULES
         old = load(path.read_text()) if path.exists() else None
         self._write(RULES, json.dumps(initial_config(self.root, passwords, old), indent=1))

@@ -21,7 +21,12 @@ TOKENS = ("cli", "detector")
 def mosquitto(settings: Settings) -> Mosquitto:
     """Return the private broker."""
     return Mosquitto(
-        settings.data_dir / "broker", settings.host, settings.mqtt_port, settings.ws_port, settings.root
+        settings.data_dir / "broker",
+        settings.host,
+        settings.mqtt_port,
+        settings.ws_port,
+        settings.root,
+        settings.broker_plugin,
     )
 
 

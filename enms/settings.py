@@ -35,11 +35,14 @@ class Settings(BaseSettings):
     root: str = Field("enms", description="Root of all topics; a/b/enms joins sites by a bridge.")
     demo: bool = Field(default=False, description="Run the simulated factory too.")
     demo_history_days: float = Field(
-        3.0, ge=0, le=60, description="Days of past the simulated factory is given at its first start."
+        7.0, ge=0, le=60, description="Days of past the simulated factory is given at its first start."
     )
     seed: int = Field(1, description="Seed of the simulated factory.")
     machines: int = Field(14, ge=1, description="Machines of the simulated factory.")
     broker_host: str = Field("", description="An outside broker; empty for one of our own.")
+    broker_plugin: str = Field(
+        "", description="Where the broker has its dynamic-security plugin; empty to look for it."
+    )
     database_url: str = Field("", description="An outside PostgreSQL; empty for one of our own.")
     mqtt_ws_url: str = Field("", description="WebSocket address given to browsers, behind a proxy.")
     api_url: str = Field("", description="Where the gateway's HTTP API is, for the detector elsewhere.")

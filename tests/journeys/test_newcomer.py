@@ -49,7 +49,7 @@ def test_a_second_start_finds_everything_again(product: Product) -> None:
     product.user("press-7", "device")
     product.user("anna", "viewer")
     product.publish("press-7", "enms/telemetry/press-7", '{"power_kw": 7, "mode": "idle"}')
-    until(lambda: product.get("machines/press-7/history")["series"])
+    until(lambda: product.ask("machines/press-7/history"))
     password = product.admin_password()
     product.stop()
     product.output.unlink()
