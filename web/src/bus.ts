@@ -43,6 +43,12 @@ export class Bus {
   /** Make the attempt that is waited for at once. */
   retryNow: () => void = () => undefined;
 
+  /** Doubt the connection: break it, so that the next attempt shows whether there still is one. */
+  probe(): void {
+    this.#attempt = 0;
+    this.#client?.end(true);
+  }
+
   stop(): void {
     this.#running = false;
     clearTimeout(this.#timer);

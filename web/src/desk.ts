@@ -26,6 +26,8 @@ export class Desk {
     });
     addEventListener("offline", () => {
       store.setFacts({ online: false });
+      // The broker may be on this very machine; then the network does not matter.
+      this.#bus?.probe();
     });
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.retryNow();
@@ -38,29 +40,36 @@ export class Desk {
 
   /** Go on with an earlier session; false when there is none. */
   async resume(): Promise<boolean> {
-    const resumed = await this.session.resume();
-    if (resumed) await this.#enter();
+    const [resumed, { root }] = await Promise.all([this.session.resume(), api.config()]);
+    if (resumed) this.#enter(root);
     return resumed;
   }
 
   async logIn(username: string, password: string): Promise<void> {
+    const { root } = await api.config();
     await this.session.logIn(username, password);
-    await this.#enter();
+    this.#enter(root);
   }
 
   retryNow(): void {
     this.#bus?.retryNow();
   }
 
-  async #enter(): Promise<void> {
-    const { root } = await api.config();
+  #enter(root: string): void {
     const { store } = this;
     store.setFacts({ connected: false, everConnected: false, sinceMs: Date.now(), gateway: undefined });
     this.#bus = new Bus((refused) => this.session.access(refused), {
       connected: () => {
         store.episodesKnown = false;
         store.beginSnapshot();
-        store.setFacts({ connected: true, everConnected: true, sinceMs: Date.now(), retryAtMs: undefined, gateway: undefined });
+        store.setFacts({
+          online: true,
+          connected: true,
+          everConnected: true,
+          sinceMs: Date.now(),
+          retryAtMs: undefined,
+          gateway: undefined,
+        });
       },
       apart: (delayMs) => {
         const since = store.facts.connected ? { sinceMs: Date.now() } : {};

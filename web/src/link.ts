@@ -2,7 +2,7 @@ import type { Service } from "./contract";
 
 /** What is known of the connection; times are epoch milliseconds of this browser. */
 export interface LinkFacts {
-  /** The browser believes it has a network. */
+  /** The browser believes it has a network, or a connection made since has shown that it has. */
   online: boolean;
   connected: boolean;
   everConnected: boolean;
@@ -29,7 +29,7 @@ export const SNAPSHOT_GRACE_MS = 2_000;
 
 /** Decide what to tell people of the connection. */
 export function decideLink(facts: LinkFacts, nowMs: number): Link {
-  return facts.connected ? decideConnected(facts, nowMs) : decideApart(facts, nowMs);
+  return facts.connected && facts.online ? decideConnected(facts, nowMs) : decideApart(facts, nowMs);
 }
 
 function decideConnected({ gateway, sinceMs }: LinkFacts, nowMs: number): Link {

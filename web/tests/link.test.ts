@@ -34,6 +34,10 @@ test("who never was connected is connecting, not reconnecting", () => {
   expect(decideLink({ ...APART, everConnected: false }, NOW).state).toBe("connecting");
 });
 
+test("a browser that says it has no network is offline, even before the connection breaks", () => {
+  expect(decideLink({ ...LIVE, online: false }, NOW).state).toBe("offline");
+});
+
 test("offline is no network, or no connection for half a minute", () => {
   expect(decideLink({ ...APART, online: false }, NOW).state).toBe("offline");
   expect(decideLink({ ...APART, sinceMs: NOW - OFFLINE_AFTER_MS }, NOW).state).toBe("reconnecting");

@@ -69,7 +69,6 @@ export class Connection extends LitElement {
 
   override render(): TemplateResult {
     const { link } = store;
-    this.dataset.state = link.state;
     return html`<div class="card" data-state=${link.state} title=${linkDetail(link)}>
       <span role="status" class="chip ${link.state}">${text.link[link.state]}</span>
       ${link.retryInS === undefined
