@@ -1,11 +1,14 @@
 """Window mean and spread of every column, computed here alone: for training, refits and live rows."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.rows import Floats
+
+EdgeTime = TypeVar("EdgeTime", float, Floats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,14 @@ class WindowStats:
     count: NDArray[np.int64]
 
 
+def window_edge_s(ts_s: EdgeTime, span_s: float) -> EdgeTime:
+    """Return the time up to which rows are too old for the window that ends at `ts_s`.
+
+    Times come in milliseconds, so the edge is moved by half of one: rounding must not decide.
+    """
+    return ts_s - span_s + 0.0005
+
+
 def window_stats(ts_s: Floats, columns: Floats, span_s: float, rows_least: int) -> WindowStats:
     """Compute over (ts - span_s, ts]; `columns` is (n, columns) and may hold NaN, which is left out."""
     there = np.isfinite(columns)
@@ -29,7 +40,7 @@ def window_stats(ts_s: Floats, columns: Floats, span_s: float, rows_least: int) 
             there.any(axis=0), np.nansum(columns, axis=0) / np.maximum(there.sum(axis=0), 1), 0.0
         )
     filled = np.where(there, columns - middle, 0.0)
-    first = np.searchsorted(ts_s, ts_s - span_s * (1.0 + 1e-9), side="right")
+    first = np.searchsorted(ts_s, window_edge_s(ts_s, span_s), side="right")
     last = np.arange(1, len(ts_s) + 1)
     count = _between(there.astype(np.int64), first, last)
     enough = np.maximum(count, 1)

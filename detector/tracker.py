@@ -141,11 +141,9 @@ class Tracker:
         self.refits += 1
 
     def _remember(self, row: LiveRow, score: float) -> None:
-        last_s = (
-            self._fresh[-1][0] if self._fresh else (self.memory.ts_s[-1] if len(self.memory) else -np.inf)
-        )
-        if row.ts_s - last_s < 0.75 * self.model.period_s:
+        if row.ts_s - self._remembered_s < 0.75 * self.model.period_s:
             return
+        self._remembered_s = row.ts_s
         self._since_refit += 1
         if score < 1.0:
             self._fresh.append((row.ts_s, self._window.rows.values[-1].copy()))

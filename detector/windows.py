@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from detector.features import window_edge_s
 from detector.rows import Rows
 
 JOIN_S: Final = 0.5
@@ -88,8 +89,8 @@ class Window:
         self._ts_s[self._end] = row.ts_s
         self._values[self._end] = [row.values.get(metric, np.nan) for metric in self.metrics]
         self._end += 1
-        oldest = row.ts_s - span_s * (1.0 + 1e-9)
-        while self._ts_s[self._first] <= oldest or self._end - self._first > ROWS_MOST:
+        oldest_s = window_edge_s(row.ts_s, span_s)
+        while self._ts_s[self._first] <= oldest_s or self._end - self._first > ROWS_MOST:
             self._first += 1
 
     @property

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
 from detector.config import Tuning
-from detector.features import WindowStats, window_stats
+from detector.features import WindowStats, window_edge_s, window_stats
 from detector.models.base import Explanation, MetricView, Model, TooFewRowsError, WrongModelError
 from detector.rows import Floats, Rows, usual_period_s
 
@@ -141,7 +141,9 @@ class ResidualModel(Model):
     def explain(self, rows: Rows) -> Explanation:
         """View every metric through the statistic in which it deviates most."""
         width = len(self.metrics)
-        first = int(np.searchsorted(rows.ts_s, rows.ts_s[-1] - self.span_s * (1.0 + 1e-9), side="right"))
+        first = int(
+            np.searchsorted(rows.ts_s, window_edge_s(float(rows.ts_s[-1]), self.span_s), side="right")
+        )
         window = rows.of(self.metrics).cut(first)
         stats = self._stats(window)
         level = np.nan_to_num(stats.level[-1]).reshape(2, width)

@@ -1,0 +1,113 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detector.config import Tuning
+from detector.verdict import Seen, Told, Verdict, anomaly_id, step, vanish
+
+SPAN_S = 30.0
+TUNING = Tuning()
+
+
+def run(scores: list[float], period_s: float = 1.0, **more: float) -> tuple[Verdict, list[Told]]:
+    verdict, told = Verdict("press-7"), list[Told]()
+    for number, score in enumerate(scores):
+        seen = Seen(1000.0 + number * period_s, score, "power_kw", more.get("excess_kw"))
+        verdict, new = step(verdict, seen, SPAN_S, TUNING)
+        told += new
+    return verdict, told
+
+
+def test_an_episode_opens_after_three_rows_and_counts_from_the_first() -> None:
+    assert run([0.5, 1.2, 1.3])[1] == []
+    _, (opened,) = run([0.5, 1.2, 1.3, 1.1])
+    assert (opened.phase, opened.episode.started_s, opened.ts_s) == ("opened", 1001.0, 1003.0)
+    assert opened.episode.highest == 1.3
+
+
+def test_a_single_high_row_is_no_episode() -> None:
+    assert run([0.5, 9.0, 0.5, 9.0, 9.0, 0.5])[1] == []
+
+
+def test_it_closes_only_after_calm_has_lasted() -> None:
+    _, told = run([2.0] * 4 + [0.5] * 6 + [1.0] + [0.5] * 7)
+    assert [one.phase for one in told] == ["opened", "closed"]
+    assert told[1].ts_s == 1017.0
+
+
+def test_between_the_closing_line_and_the_threshold_it_stays_open() -> None:
+    verdict, _ = run([2.0] * 4 + [0.95] * 100)
+    assert verdict.episode is not None
+
+
+def test_it_is_told_again_every_30_s_and_at_once_when_severity_rises() -> None:
+    _, told = run([1.2] * 95)
+    assert [one.ts_s - 1000.0 for one in told] == [2.0, 32.0, 62.0, 92.0]
+    _, told = run([1.2] * 5 + [1.6] * 5 + [4.0] * 5)
+    assert [(one.phase, one.episode.told_severity) for one in told] == [
+        ("opened", "info"),
+        ("updated", "warning"),
+        ("updated", "critical"),
+    ]
+
+
+def test_a_hole_closes_the_episode_as_of_its_last_row() -> None:
+    verdict, _ = run([2.0] * 5)
+    verdict, (closed,) = step(verdict, Seen(9000.0, 2.0, "power_kw"), SPAN_S, TUNING)
+    assert (closed.phase, closed.ts_s) == ("closed", 1004.0)
+    assert verdict.episode is None
+    assert verdict.above_rows == 1
+
+
+def test_data_that_vanishes_closes_the_episode_once() -> None:
+    verdict, _ = run([2.0] * 5)
+    verdict, (closed,) = vanish(verdict)
+    assert closed.phase == "closed"
+    assert vanish(verdict)[1] == []
+
+
+def test_rows_without_a_score_change_nothing() -> None:
+    nan = float("nan")
+    verdict, told = run([2.0, nan, 2.0, nan, 2.0])
+    assert [one.phase for one in told] == ["opened"]
+    later, more = step(verdict, Seen(1005.0, nan, "power_kw"), SPAN_S, TUNING)
+    assert more == []
+    assert later == replace(verdict, last_s=1005.0)
+
+
+def test_excess_energy_is_power_over_time() -> None:
+    verdict, _ = run([2.0] * 361, period_s=10.0, excess_kw=3.0)
+    assert verdict.episode is not None
+    assert verdict.episode.excess_kwh == pytest.approx(3.0)
+
+
+def test_the_id_follows_from_machine_start_and_metric_alone() -> None:
+    assert anomaly_id("a", 5.0, "power_kw") == anomaly_id("a", 5.0000001, "power_kw")
+    assert len({anomaly_id(m, s, k) for m in "ab" for s in (1.0, 2.0) for k in ("x", "y")}) == 8
+
+
+steps = st.lists(
+    st.tuples(st.floats(0.001, 300.0), st.one_of(st.just(float("nan")), st.floats(0.0, 10.0))), max_size=80
+)
+
+
+@given(steps)
+def test_every_run_opens_and_closes_in_turn_with_one_id(rows: list[tuple[float, float]]) -> None:
+    verdict, told, ts_s = Verdict("m"), list[Told](), 0.0
+    for gap_s, score in rows:
+        ts_s += gap_s
+        verdict, new = step(verdict, Seen(ts_s, score, "power_kw"), SPAN_S, TUNING)
+        told += new
+    told += vanish(verdict)[1]
+    current = None
+    for one in told:
+        if one.phase == "opened":
+            assert current is None
+            current = one.episode.anomaly_id
+        assert one.episode.anomaly_id == current
+        assert one.ts_s >= one.episode.started_s
+        if one.phase == "closed":
+            current = None
+    assert current is None
