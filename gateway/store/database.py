@@ -1,11 +1,12 @@
 """The pool of connections, its limits in time, and one family of errors."""
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor
@@ -33,8 +34,12 @@ class Database:
 
     def __init__(self, url: str, *, statement_limit_s: float = STATEMENT_LIMIT_S) -> None:
         self._limit_s = statement_limit_s
+        self._why_not = "no connection was made yet"
+        # What it would log at every attempt is told by our errors instead.
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
         self._pool = AsyncConnectionPool(
             url,
+            connection_class=_telling(self._note),
             kwargs={
                 "connect_timeout": CONNECT_S,
                 "application_name": "enms",
@@ -69,13 +74,16 @@ class Database:
         Raises StoreUnavailableError within a second when the database is away, BadValueError when it
         refuses a value.
         """
-        with translated():
+        with translated(lambda: self._why_not):
             async with self._pool.connection() as connection:
                 # The server ends what is slow; this is for when there is no server any more to end it.
                 with _severed_after(connection, limit_s or self._limit_s + 1):
                     async with connection.cursor() as cursor:
                         yield cursor
                     await connection.commit()
+
+    def _note(self, why_not: str) -> None:
+        self._why_not = why_not
 
     async def _all(self, kind: Callable[..., Row], name: str, /, **values: Any) -> list[Row]:
         async with self.transaction() as cursor:
@@ -124,14 +132,32 @@ def _sever(connection: AsyncConnection[TupleRow]) -> None:
             line.shutdown(socket.SHUT_RDWR)
 
 
+def _telling(note: Callable[[str], None]) -> type[AsyncConnection[TupleRow]]:
+    """Return a kind of connection that tells why it could not be made: the pool keeps that to itself."""
+
+    class Telling(AsyncConnection[TupleRow]):
+        @classmethod
+        async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
+            try:
+                made = await super().connect(conninfo, **kwargs)
+            except psycopg.Error as error:
+                note(_said(error))
+                raise
+            note("all connections are in use")
+            return made
+
+    return Telling
+
+
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn the driver's errors into ours."""
+def translated(why_not: Callable[[], str] = str) -> Iterator[None]:
+    """Turn the driver's errors into ours; `why_not` tells why there is no connection."""
     try:
         yield
-    except (PoolTimeout, PoolClosed) as error:
-        msg = f"the database takes no connections: {error}"
-        raise StoreUnavailableError(msg) from error
+    except PoolTimeout as error:
+        raise StoreUnavailableError(f"the database is away: {why_not()}") from error
+    except PoolClosed as error:
+        raise StoreUnavailableError("the connections to the database were closed") from error
     except psycopg.Error as error:
         raise _ours(error) from error
     except (UnicodeError, OverflowError) as error:
@@ -139,7 +165,7 @@ def translated() -> Iterator[None]:
 
 
 def _ours(error: psycopg.Error) -> Exception:
-    said = " ".join(str(error).split()) or type(error).__name__
+    said = _said(error)
     state = error.sqlstate or ""
     if state == _TOO_SLOW:
         return StoreTooSlowError("the statement took longer than it may; ask for less at once")
@@ -148,3 +174,7 @@ def _ours(error: psycopg.Error) -> Exception:
     if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) or state == "25006":
         return StoreUnavailableError(f"the database is away: {said}")
     return error  # our own SQL is wrong: that is for the log, not for a retry
+
+
+def _said(error: psycopg.Error) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -55,7 +55,7 @@ async def test_a_wrong_password_says_so_and_does_not_hang(database_url: str) -> 
     stranger = Store(re.sub(r":[^:@]*@", ":wrong@", database_url))
     await stranger.open()
     try:
-        with pytest.raises(StoreUnavailableError):
+        with pytest.raises(StoreUnavailableError, match="password authentication failed"):
             await stranger.ping()
     finally:
         await stranger.close()

@@ -76,7 +76,7 @@ async def test_a_store_may_be_opened_before_its_database(
     try:
         try:
             await early.open()
-            with pytest.raises(StoreUnavailableError):
+            with pytest.raises(StoreUnavailableError, match="Connection refused"):
                 await early.migrate()
         finally:
             postgres.start()
