@@ -4,6 +4,8 @@ import type { ExpectedMetric } from "./contract";
 /** What the chart draws: columns of equal length; `null` is a gap. Times are epoch seconds. */
 export interface Curve {
   readonly bucketS: number;
+  /** How far apart the readings usually are; a slow meter's line is not broken between any two. */
+  stepS: number;
   /** The newest reading taken, so that none counts twice in its bucket. */
   seenS: number;
   ts: number[];
@@ -15,23 +17,31 @@ export interface Curve {
   count: number[];
 }
 
-/** Buckets that may be missing before the line is broken. */
-const GAP_BUCKETS = 4;
+/** Times the usual distance of readings that may pass before the line is broken. */
+const GAP_STEPS = 4;
 const SHORTEST_GAP_S = 10;
 
 export function emptyCurve(bucketS: number): Curve {
-  return { bucketS, seenS: -Infinity, ts: [], mean: [], min: [], max: [], low: [], high: [], count: [] };
+  return { bucketS, stepS: bucketS, seenS: -Infinity, ts: [], mean: [], min: [], max: [], low: [], high: [], count: [] };
 }
 
 /** The curve of a history; where readings are missing it is broken instead of drawn across. */
 export function fromHistory(series: HistorySeries): Curve {
   const curve = emptyCurve(series.bucket_s);
+  curve.stepS = Math.max(series.bucket_s, usualStepS(series.ts));
   for (const [i, tsMs] of series.ts.entries()) {
     const mean = series.mean[i];
     if (mean === undefined) continue;
     push(curve, tsMs / 1000, { mean, min: series.min[i] ?? mean, max: series.max[i] ?? mean, count: series.count[i] ?? 1 });
   }
   return curve;
+}
+
+/** The middle one of the distances between times in milliseconds, in seconds; 0 where there are none. */
+function usualStepS(tsMs: readonly number[]): number {
+  const steps = tsMs.slice(1).map((ts, i) => ts - (tsMs[i] ?? ts));
+  steps.sort((a, b) => a - b);
+  return (steps[Math.floor(steps.length / 2)] ?? 0) / 1000;
 }
 
 /** Add a live value: into the bucket that runs, or as a new one. An older value changes nothing. */
@@ -73,7 +83,7 @@ interface Bucket {
 
 function push(curve: Curve, tsS: number, bucket: Bucket): void {
   const lastTs = curve.ts.at(-1);
-  const gap = Math.max(SHORTEST_GAP_S, GAP_BUCKETS * curve.bucketS);
+  const gap = Math.max(SHORTEST_GAP_S, GAP_STEPS * curve.stepS);
   if (lastTs !== undefined && tsS - lastTs > gap) pushRow(curve, lastTs + curve.bucketS, null);
   pushRow(curve, tsS, bucket);
   curve.seenS = Math.max(curve.seenS, tsS);

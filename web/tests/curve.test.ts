@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 
+import type { HistorySeries } from "../src/api";
 import { addLive, emptyCurve, fromHistory, trim } from "../src/curve";
 import { parseRoute } from "../src/route";
 import { filterOf, parseTopic } from "../src/topics";
@@ -20,12 +21,19 @@ test("the same live value twice is one", () => {
   expect([curve.mean[0], curve.count[0]]).toEqual([15, 2]);
 });
 
+function series(bucketS: number, ts: number[]): HistorySeries {
+  const column = ts.map((_, i) => i);
+  return { metric: "m", unit: "", bucket_s: bucketS, ts, min: column, mean: column, max: column, count: column };
+}
+
 test("missing readings break the line", () => {
-  const column = [1, 2, 3];
-  const series = { metric: "m", unit: "", bucket_s: 10, ts: [0, 10_000, 90_000], min: column, mean: column, max: column, count: column };
-  const curve = fromHistory(series);
-  expect(curve.ts).toEqual([0, 10, 20, 90]);
-  expect(curve.mean).toEqual([1, 2, null, 3]);
+  const curve = fromHistory(series(10, [0, 10_000, 20_000, 90_000]));
+  expect(curve.ts).toEqual([0, 10, 20, 30, 90]);
+  expect(curve.mean).toEqual([0, 1, 2, null, 3]);
+});
+
+test("a meter that reports every five minutes has an unbroken line in narrow buckets", () => {
+  expect(fromHistory(series(1.5, [0, 300_000, 600_000])).mean).toEqual([0, 1, 2]);
 });
 
 test("the expected band stands where it was known", () => {

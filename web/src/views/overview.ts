@@ -12,6 +12,7 @@ import { overviewStyles } from "./overview-styles";
 import "./site-power";
 import { shared } from "./styles";
 import "./tile";
+import "./welcome";
 
 @customElement("enms-overview")
 export class Overview extends LitElement {
@@ -27,7 +28,7 @@ export class Overview extends LitElement {
   override render(): TemplateResult {
     const { machines, link } = store;
     if (machines.size === 0) {
-      return link.state === "live" ? renderEmpty() : html`<p class="muted">${text.waitingForMachines}</p>`;
+      return html`<enms-welcome></enms-welcome>`;
     }
     return html`
       <h1 class="hidden">${text.overview}</h1>
@@ -68,17 +69,4 @@ export class Overview extends LitElement {
       )}
     </ul>`;
   }
-}
-
-function renderEmpty(): TemplateResult {
-  const publish = `mosquitto_pub -h ${location.hostname} -u press-7 -P PASSWORD -i press-7 \\
-  -t enms/telemetry/press-7 -q 1 -m '{"power_kw": 31.2}'`;
-  return html`<section class="card empty">
-    <h1>${text.noMachinesTitle}</h1>
-    <p class="muted">${text.noMachinesWhy}</p>
-    <p>${text.noMachinesUser}</p>
-    <pre tabindex="0">enms users add press-7 --role device</pre>
-    <p>${text.noMachinesPublish}</p>
-    <pre tabindex="0">${publish}</pre>
-  </section>`;
 }

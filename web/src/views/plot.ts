@@ -41,7 +41,8 @@ export function makePlot(curve: Curve, input: PlotInput, width: number, height: 
     ],
     series: [
       { label: text.time, value: (_, ts: number | null) => (ts === null ? "–" : formatMoment(ts * 1000, input.nowMs())) },
-      line(text.mean, "--accent", 2),
+      // Few readings are also drawn as points, so that a lone one is seen.
+      { ...line(text.mean, "--accent", 2), points: { size: 5, fill: colour("--accent") } },
       line(text.maximum, "--accent", 0),
       line(text.minimum, "--accent", 0),
       line(text.expectedHigh, "--info", 1),

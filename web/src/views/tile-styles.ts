@@ -44,10 +44,12 @@ export const tileStyles = css`
     gap: 0.5rem;
   }
   strong {
+    display: -webkit-box;
     overflow: hidden;
     font-weight: 620;
-    text-overflow: ellipsis;
-    white-space: nowrap;
+    line-height: 1.25;
+    -webkit-box-orient: vertical;
+    -webkit-line-clamp: 2;
   }
   .place {
     min-height: 1.45em;
