@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 POINTS: Final = 50_000
+METRICS_AT_ONCE: Final = 5
+"""Metrics asked for in one go: the gateway answers 250,000 points at most."""
 TIMEOUT_S: Final = 60.0
 _Answer = TypeVar("_Answer")
 
@@ -36,6 +38,10 @@ class _History(msgspec.Struct, frozen=True):
 
 class _Machines(msgspec.Struct, frozen=True):
     machines: list[Machine]
+
+
+class _State(msgspec.Struct, frozen=True):
+    machine: Machine
 
 
 class _Anomalies(msgspec.Struct, frozen=True):
@@ -65,7 +71,7 @@ class HistoryClient:
     def __init__(self, url: str, token: str) -> None:
         headers = {"Authorization": f"Bearer {token}"}
         self._http = httpx.AsyncClient(
-            base_url=f"{url.rstrip('/')}/api/v1/", headers=headers, timeout=TIMEOUT_S
+            base_url=f"{url.rstrip('/')}/api/v1/", headers=headers, timeout=TIMEOUT_S, trust_env=False
         )
 
     async def close(self) -> None:
@@ -84,15 +90,20 @@ class HistoryClient:
             raise NoHistoryError(str(error)) from error
         start = (now - timedelta(days=days)).isoformat()
         query = {"start": start, "end": (now + timedelta(minutes=5)).isoformat(), "points": str(POINTS)}
-        history = _read(await self._get(f"machines/{machine}/history", query), _History)
+        known = _read(await self._get(f"machines/{machine}", {}), _State).machine
+        series: list[_Series] = []
+        names = sorted(known.metrics)
+        for first in range(0, len(names), METRICS_AT_ONCE):
+            asked = {**query, "metric": names[first : first + METRICS_AT_ONCE]}
+            series += _read(await self._get(f"machines/{machine}/history", asked), _History).series
         found = await self._get("anomalies", {"machine": machine, "start": start, "limit": "1000"})
         episodes = tuple(
             (one.started_at.timestamp(), one.ts.timestamp() if one.phase == "closed" else now.timestamp())
             for one in _read(found, _Anomalies).anomalies
         )
-        return Past(tuple(history.series), episodes)
+        return Past(tuple(series), episodes)
 
-    async def _get(self, path: str, query: dict[str, str]) -> bytes:
+    async def _get(self, path: str, query: Mapping[str, str | list[str]]) -> bytes:
         try:
             answer = await self._http.get(path, params=query)
         except httpx.HTTPError as error:

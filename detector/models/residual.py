@@ -167,13 +167,13 @@ class ResidualModel(Model):
             family, column = 1, width + at
         scale, value = float(self.scale[at]), float(readings[-1])
         off = (stats.columns[:, column] - self.middle[column]) * scale
-        mean = float(np.nanmean(readings))
-        mean_off = float(np.nanmean(off))
+        there, off_there = readings[np.isfinite(readings)], off[np.isfinite(off)]
+        mean, mean_off = float(there.mean()), float(off_there.mean())
         sigma = float(stats.sigma[-1, column]) * scale
         single = float(np.hypot(self.noise[column], self.drift[column])) * scale * self.threshold
         expected = value - float(off[-1])
         strongest = max(float(level[:, at].max()), float(spread[:, at].max()), 1e-9)
-        still = len(readings) >= SPREAD_ROWS_LEAST and float(np.nanmax(readings) - np.nanmin(readings)) == 0.0
+        still = len(readings) >= SPREAD_ROWS_LEAST and bool((there == there[0]).all())
         return MetricView(
             metric=self.metrics[at],
             value=value,
@@ -189,7 +189,7 @@ class ResidualModel(Model):
             share=strongest**2,
             by_spread=float(spread[:, at].max()) > float(level[:, at].max()),
             frozen=still and bool(np.isfinite(self.spread_middle[width + at])),
-            brief=float(np.nanmedian(np.abs(off))) < 0.5 * abs(mean_off),
+            brief=float(np.median(np.abs(off_there))) < 0.5 * abs(mean_off),
         )
 
     def pack(self) -> tuple[dict[str, NDArray], dict[str, object]]:  # type: ignore[type-arg]
