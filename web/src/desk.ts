@@ -57,6 +57,7 @@ export class Desk {
 
   #enter(root: string): void {
     const { store } = this;
+    store.root = root;
     store.setFacts({ connected: false, everConnected: false, sinceMs: Date.now(), gateway: undefined });
     this.#bus = new Bus((refused) => this.session.access(refused), {
       connected: () => {

@@ -41,6 +41,8 @@ export class Store {
   readonly services = new Map<string, Service>();
   readonly episodes: Episodes = new Map();
   readonly notices = new Notices();
+  /** What every topic of this site begins with; known once somebody has logged in. */
+  root = "";
   worst = new Map<string, Anomaly>();
   facts: LinkFacts;
   link: Link;

@@ -2,7 +2,12 @@ import { CHANNELS, type ChannelName } from "./contract";
 
 /** The subscription filter of a channel below a root. */
 export function filterOf(channel: ChannelName, root: string): string {
-  return `${root}/${CHANNELS[channel].pattern.replaceAll(/<\w+>/g, "+")}`;
+  return topicOf(channel, root, {});
+}
+
+/** The topic of a channel below a root, with its levels filled in. */
+export function topicOf(channel: ChannelName, root: string, levels: Record<string, string>): string {
+  return `${root}/${CHANNELS[channel].pattern.replaceAll(/<(\w+)>/g, (_, level: string) => levels[level] ?? "+")}`;
 }
 
 export interface Address {

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { HistorySeries } from "../src/api";
 import { addLive, emptyCurve, fromHistory, trim } from "../src/curve";
 import { parseRoute } from "../src/route";
-import { filterOf, parseTopic } from "../src/topics";
+import { filterOf, parseTopic, topicOf } from "../src/topics";
 import { TRAIL_LENGTH, emptyTrail, extendTrail, trailPoints } from "../src/trail";
 
 test("a live value joins the bucket that runs, and begins a new one after it", () => {
@@ -60,6 +60,7 @@ test("a trail forgets its beginning and keeps a flat line in the middle", () => 
 });
 
 test("a topic is read below any root, and only with its own number of levels", () => {
+  expect(topicOf("latest", "enms", { machine: "press-7" })).toBe("enms/latest/press-7");
   expect(filterOf("latest", "acme/enms")).toBe("acme/enms/latest/+");
   expect(parseTopic("acme/enms/latest/press-7", "acme/enms", ["machine", "latest"])).toEqual({
     channel: "latest",

@@ -56,7 +56,8 @@ export const overviewStyles = css`
     justify-self: stretch;
     margin: 0;
     padding: 0.8rem 1rem;
-    overflow-x: auto;
+    overflow-wrap: anywhere;
+    white-space: pre-wrap;
     border-radius: 8px;
     background: var(--sunken);
     font-size: 0.88rem;

@@ -4,6 +4,7 @@ import { customElement } from "lit/decorators.js";
 import { SNAPSHOT_GRACE_MS } from "../link";
 import { store } from "../state";
 import { text } from "../text";
+import { topicOf } from "../topics";
 import { Watch } from "../watch";
 import { overviewStyles } from "./overview-styles";
 import { shared } from "./styles";
@@ -21,8 +22,8 @@ export class Welcome extends LitElement {
   override render(): TemplateResult {
     const settled = store.link.state === "live" && store.nowMs - store.facts.sinceMs > SNAPSHOT_GRACE_MS;
     if (!settled) return html`<p class="muted" role="status">${text.waitingForMachines}</p>`;
-    const publish = `mosquitto_pub -h ${location.hostname} -u press-7 -P PASSWORD -i press-7 \\
-    -t enms/telemetry/press-7 -q 1 -m '{"power_kw": 31.2}'`;
+    const topic = topicOf("telemetry", store.root, { machine: "press-7" });
+    const publish = `mosquitto_pub -h ${location.hostname} -u press-7 -P PASSWORD -i press-7 -q 1 -t ${topic} -m '{"power_kw": 31.2}'`;
     return html`<section class="card empty">
       <h1>${text.noMachinesTitle}</h1>
       <p class="muted">${text.noMachinesWhy}</p>
