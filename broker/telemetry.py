@@ -255,8 +255,9 @@ def _parse_time(value: Json) -> datetime:
             raise _RefusedError("clock", "the time lies outside the calendar") from None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise _RefusedError("bad_time", "a time is RFC 3339 text, or epoch seconds or milliseconds")
-    seconds = value / 1000 if abs(value) >= _MILLISECONDS_FROM else value
     try:
+        # An integer of JSON may have more digits than a float can hold.
+        seconds = value / 1000 if abs(value) >= _MILLISECONDS_FROM else value
         return _EPOCH + timedelta(seconds=seconds)
     except (OverflowError, ValueError):
         raise _RefusedError("clock", "the time lies outside the calendar") from None
