@@ -1,3 +1,4 @@
+import { learnServerTime } from "./clock";
 import type { Anomaly } from "./contract";
 import { text } from "./text";
 
@@ -60,7 +61,7 @@ async function call<Answer>(method: Method, path: string, body?: object, signal?
 
 async function send(method: Method, path: string, body?: object, signal?: AbortSignal): Promise<Response> {
   try {
-    return await fetch(new URL(`api/v1/${path}`, document.baseURI), {
+    const response = await fetch(new URL(`api/v1/${path}`, document.baseURI), {
       method,
       credentials: "same-origin",
       // A page of another origin cannot send this header, so it cannot act with the cookie.
@@ -68,6 +69,8 @@ async function send(method: Method, path: string, body?: object, signal?: AbortS
       ...(body && { body: JSON.stringify(body) }),
       ...(signal && { signal }),
     });
+    learnServerTime(response.headers.get("Date"), Date.now());
+    return response;
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError(0, text.noServer);

@@ -1,5 +1,6 @@
 import { api } from "./api";
 import { Bus } from "./bus";
+import { nowMs } from "./clock";
 import { WANTED, deliver } from "./inbox";
 import { Session } from "./session";
 import type { Store } from "./store";
@@ -33,7 +34,7 @@ export class Desk {
       if (!document.hidden) this.retryNow();
     });
     setInterval(() => {
-      store.tick(Date.now());
+      store.tick(nowMs());
     }, 1_000);
     store.setFacts({ online: navigator.onLine });
   }
@@ -58,7 +59,7 @@ export class Desk {
   #enter(root: string): void {
     const { store } = this;
     store.root = root;
-    store.setFacts({ connected: false, everConnected: false, sinceMs: Date.now(), gateway: undefined });
+    store.setFacts({ connected: false, everConnected: false, sinceMs: nowMs(), gateway: undefined });
     this.#bus = new Bus((refused) => this.session.access(refused), {
       connected: () => {
         store.episodesKnown = false;
@@ -67,15 +68,15 @@ export class Desk {
           online: true,
           connected: true,
           everConnected: true,
-          sinceMs: Date.now(),
+          sinceMs: nowMs(),
           retryAtMs: undefined,
           gateway: undefined,
         });
       },
       apart: (delayMs) => {
-        const since = store.facts.connected ? { sinceMs: Date.now() } : {};
-        store.nowMs = Date.now();
-        store.setFacts({ connected: false, ...since, retryAtMs: delayMs === undefined ? undefined : Date.now() + delayMs });
+        const since = store.facts.connected ? { sinceMs: nowMs() } : {};
+        store.nowMs = nowMs();
+        store.setFacts({ connected: false, ...since, retryAtMs: delayMs === undefined ? undefined : nowMs() + delayMs });
       },
       message: (topic, payload, retained) => {
         deliver(store, root, topic, payload, retained);

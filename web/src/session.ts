@@ -1,4 +1,7 @@
 import { type Access, ApiError, api, type SessionAnswer } from "./api";
+import { nowMs } from "./clock";
+
+const SHORTEST_MS = 10_000;
 
 export interface User {
   username: string;
@@ -35,7 +38,7 @@ export class Session {
 
   /** The log-in to the broker, a new one when the last was refused or is over; undefined when logged out. */
   async access(refused: boolean): Promise<Access | undefined> {
-    const left = this.#access ? Date.parse(this.#access.expires_at) - Date.now() : 0;
+    const left = this.#access ? Date.parse(this.#access.expires_at) - nowMs() : 0;
     if (!refused && left > 0) return this.#access;
     if (await this.resume()) return this.#access;
     this.#end();
@@ -60,8 +63,8 @@ export class Session {
 
   #renewAtHalfLife(access: Access): void {
     clearTimeout(this.#renewal);
-    const halfLife = (Date.parse(access.expires_at) - Date.now()) / 2;
-    this.#renewal = setTimeout(() => void this.#renew(access), Math.max(1_000, halfLife));
+    const halfLife = (Date.parse(access.expires_at) - nowMs()) / 2;
+    this.#renewal = setTimeout(() => void this.#renew(access), Math.max(SHORTEST_MS, halfLife));
   }
 
   async #renew(access: Access): Promise<void> {
@@ -72,7 +75,7 @@ export class Session {
     } catch (error) {
       if (isRefused(error)) this.#end();
       // Otherwise half of what is left is tried next; when all is over, the broker refuses and a new log-in is asked for.
-      else if (Date.parse(access.expires_at) > Date.now()) this.#renewAtHalfLife(access);
+      else if (Date.parse(access.expires_at) > nowMs()) this.#renewAtHalfLife(access);
     }
   }
 

@@ -1,6 +1,7 @@
 import { LitElement, type TemplateResult, html } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 
+import { nowMs } from "../clock";
 import { inOrder } from "../episodes";
 import { formatAge } from "../format";
 import { LiveHistory, RANGES, type Range } from "../history";
@@ -52,7 +53,7 @@ export class MachineView extends LitElement {
     this.history = new LiveHistory(this.machine, metric, this.range, () => {
       this.requestUpdate();
     });
-    void this.history.load(Date.now());
+    void this.history.load(nowMs());
   }
 
   override render(): TemplateResult {
