@@ -1,8 +1,9 @@
 """The past, read over the gateway's HTTP API."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 import httpx
 import msgspec
@@ -11,9 +12,6 @@ from broker.messages import Anomaly, Machine
 from broker.topics import BadTopicError, MachineTopic
 from detector.rows import Rows
 from detector.windows import rows_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 POINTS: Final = 50_000
 METRICS_AT_ONCE: Final = 5
@@ -94,7 +92,10 @@ class HistoryClient:
         series: list[_Series] = []
         names = sorted(known.metrics)
         for first in range(0, len(names), METRICS_AT_ONCE):
-            asked = {**query, "metric": names[first : first + METRICS_AT_ONCE]}
+            asked: dict[str, str | Sequence[str]] = {
+                **query,
+                "metric": names[first : first + METRICS_AT_ONCE],
+            }
             series += _read(await self._get(f"machines/{machine}/history", asked), _History).series
         found = await self._get("anomalies", {"machine": machine, "start": start, "limit": "1000"})
         episodes = tuple(
@@ -103,9 +104,9 @@ class HistoryClient:
         )
         return Past(tuple(series), episodes)
 
-    async def _get(self, path: str, query: Mapping[str, str | list[str]]) -> bytes:
+    async def _get(self, path: str, query: Mapping[str, str | Sequence[str]]) -> bytes:
         try:
-            answer = await self._http.get(path, params=query)
+            answer = await self._http.get(path, params=dict(query))
         except httpx.HTTPError as error:
             msg = f"the gateway's API does not answer ({type(error).__name__}: {error})"
             raise NoHistoryError(msg) from error

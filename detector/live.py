@@ -19,7 +19,7 @@ ALONE_S: Final = 60.0
 
 @dataclass(slots=True)
 class MachineLive:
-    """One machine as the detector sees it. `seen` counts rows since history was last looked at."""
+    """One machine as the detector sees it. `seen` counts rows that history did not have when last asked."""
 
     machine: str
     name: str
@@ -30,6 +30,9 @@ class MachineLive:
     arrived_s: float = 0.0
     expected_told_s: float = 0.0
     seen: int = 0
+    late_at_s: float = 0.0
+    look_after_s: float = 0.0
+    look_wait_s: float = 2.0
     known_rows: int | None = None
     trained_rows: int = 0
     not_scored: int = 0
@@ -78,6 +81,7 @@ class Live:
         live.arrived_s = max(live.arrived_s, arrived_s)
         if not arrived_s - LATE_S <= ts_s <= arrived_s + AHEAD_S:
             live.not_scored += 1
+            live.late_at_s = arrived_s
             return []
         outcomes = []
         for row in live.joiner.take(ts_s, readings):

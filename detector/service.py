@@ -104,7 +104,7 @@ class _Service:
                 for found in await self._history.machines():
                     self._live.machine(found.machine).name = found.name
                 for live in list(self._live.machines.values()):
-                    if self._trainer.due(live):
+                    if self._trainer.due(live, datetime.now(UTC)):
                         await self._trainer.look(live)
             except NoHistoryError as error:
                 self._say_state("degraded", str(error))

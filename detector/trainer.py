@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 import numpy as np
 import structlog
@@ -18,8 +19,11 @@ from detector.tracker import Tracker
 from detector.training import RETRAIN_UP_TO_ROWS, Job, card, learn, learnable
 from detector.windows import LiveRow
 
-SEEN_LEAST = 5
-"""New rows before history is asked again, so that a machine that sends little is not asked for ever."""
+SETTLE_S: Final = 10.0
+"""No training while a machine's past is still being delivered, or it would learn the first hours alone."""
+LOOK_AGAIN_S: Final = 2.0
+LOOK_AGAIN_MOST_S: Final = 120.0
+"""History that had fewer rows than were seen is asked again after this, twice as long each time."""
 
 log = structlog.get_logger()
 
@@ -45,26 +49,34 @@ class Trainer:
         """Return how many rows the next training waits for: enough, then twice as many each time."""
         return max(self._config.train_rows, 2 * live.trained_rows)
 
-    def due(self, live: MachineLive) -> bool:
+    def due(self, live: MachineLive, now: datetime) -> bool:
         """Whether history should be looked at: never done yet, or enough has come since."""
+        now_s = now.timestamp()
+        if now_s < live.look_after_s or now_s - live.late_at_s < SETTLE_S:
+            return False
         if live.known_rows is None:
             return True
         wanted = self.wanted_rows(live)
         if live.trained_rows and wanted > RETRAIN_UP_TO_ROWS:
             return False
-        return live.seen >= SEEN_LEAST and live.known_rows + live.seen >= wanted
+        return live.known_rows + live.seen >= wanted
 
     async def look(self, live: MachineLive) -> None:
         """Load a stored model at first, and train when there is enough history. Raises NoHistoryError."""
         first, now = live.known_rows is None, datetime.now(UTC)
         past = await self._history.past(live.machine, now, self._config.history_days)
-        live.seen = 0
         rows = await asyncio.to_thread(past.rows)
+        # What was seen and is not in the history yet is still to come.
+        live.seen = max(0, (live.known_rows or 0) + live.seen - len(rows))
         live.known_rows = len(rows)
         if first and await self._load(live, past, rows):
             return
         if len(rows) >= self.wanted_rows(live):
+            live.look_wait_s = LOOK_AGAIN_S
             await self._train(live, past, rows)
+        else:
+            live.look_after_s = now.timestamp() + live.look_wait_s
+            live.look_wait_s = min(2 * live.look_wait_s, LOOK_AGAIN_MOST_S)
 
     async def refit(self, live: MachineLive, rows: Rows) -> None:
         """Refit the model in service on what it remembers; what cannot be learnt from changes nothing."""
