@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 Text = Annotated[str, Meta(max_length=1024)]
 Metric = Annotated[str, Meta(max_length=64)]
+Time = Annotated[datetime, Meta(tz=True)]
 
 
 class BadMessageError(ValueError):
@@ -60,7 +61,7 @@ class Machine(Message, frozen=True, kw_only=True):
 
     machine: str
     name: str
-    first_seen: datetime
+    first_seen: Time
     type: str | None = None
     place: Place | None = None
     metrics: dict[str, MetricInfo] = {}
@@ -71,7 +72,7 @@ class Machine(Message, frozen=True, kw_only=True):
 class LatestValue(Struct, frozen=True, kw_only=True):
     """One metric's last value; a text is a state such as `operating_mode`."""
 
-    ts: datetime
+    ts: Time
     value: float | str
 
 
@@ -93,7 +94,7 @@ class ExpectedMetric(Struct, frozen=True, kw_only=True):
 
 class Expected(Message, frozen=True, kw_only=True):
     machine: str
-    ts: datetime
+    ts: Time
     operating_state: str
     score: float
     metrics: dict[str, ExpectedMetric] = {}
@@ -108,7 +109,7 @@ class Health(Message, frozen=True, kw_only=True):
 
     machine: str
     state: HealthState
-    last_seen: datetime
+    last_seen: Time
     rejected: int
     clock_skew_s: float
     period_s: float | None = None
@@ -169,11 +170,11 @@ class Anomaly(Message, frozen=True, kw_only=True):
     anomaly_type: AnomalyType
     operating_state: str
     contributors: tuple[Contributor, ...]
-    started_at: datetime
+    started_at: Time
     duration_s: float
     model: ModelRef
-    ts: datetime
-    published_at: datetime
+    ts: Time
+    published_at: Time
     excess_kwh: float | None = None
     cost: float | None = None
 
@@ -184,11 +185,11 @@ class Alarm(Message, frozen=True, kw_only=True):
     state: Literal["unacknowledged", "acknowledged", "returned", "shelved", "suppressed", "out_of_service"]
     priority: Literal["low", "medium", "high", "critical"]
     text: str
-    first_at: datetime
-    last_at: datetime
+    first_at: Time
+    last_at: Time
     occurrences: int
     anomaly_id: str | None = None
-    shelved_until: datetime | None = None
+    shelved_until: Time | None = None
 
 
 class Training(Message, frozen=True, kw_only=True):
@@ -201,7 +202,7 @@ class Training(Message, frozen=True, kw_only=True):
     stage: str
     progress: float
     seq: int
-    updated_at: datetime
+    updated_at: Time
     eta_s: float | None = None
     metrics: dict[str, float] = {}
     error: str | None = None
@@ -214,9 +215,9 @@ class ModelCard(Message, frozen=True, kw_only=True):
     model: str
     version: str
     kind: str
-    trained_from: datetime
-    trained_to: datetime
-    trained_at: datetime
+    trained_from: Time
+    trained_to: Time
+    trained_at: Time
     samples: int
     features: tuple[str, ...]
     metrics: dict[str, float] = {}
@@ -230,7 +231,7 @@ class Kpi(Message, frozen=True, kw_only=True):
     window: str
     value: float
     unit: str
-    ts: datetime
+    ts: Time
     baseline: float | None = None
     deviation_pct: float | None = None
 
@@ -240,7 +241,7 @@ class Service(Message, frozen=True, kw_only=True):
 
     state: ServiceState
     version: str
-    started: datetime
+    started: Time
     dependencies: dict[str, str] = {}
 
 
@@ -248,14 +249,14 @@ class SystemAlert(Message, frozen=True, kw_only=True):
     alert_type: str
     severity: Severity
     message: str
-    ts: datetime
+    ts: Time
     details: dict[str, str] = {}
 
 
 class Counters(Message, frozen=True, kw_only=True):
     """Counters since the service started."""
 
-    ts: datetime
+    ts: Time
     counters: dict[str, float]
 
 
@@ -268,14 +269,14 @@ class Percentiles(Struct, frozen=True, kw_only=True):
 class Performance(Message, frozen=True, kw_only=True):
     """Latency of each hop over the last minute."""
 
-    ts: datetime
+    ts: Time
     hops: dict[str, Percentiles]
 
 
 class Breakers(Message, frozen=True, kw_only=True):
     """State of each dependency: `ok`, or what is wrong with it."""
 
-    ts: datetime
+    ts: Time
     dependencies: dict[str, str]
 
 
@@ -287,7 +288,7 @@ class Rejected(Message, frozen=True, kw_only=True):
     topic: str
     head: str
     size_bytes: int
-    ts: datetime
+    ts: Time
     count: int = 1
     field: str | None = None
 
@@ -296,7 +297,7 @@ class Say(Message, frozen=True, kw_only=True):
     text: str
     priority: Literal["low", "medium", "high", "critical"]
     dedupe: str
-    expires_at: datetime
+    expires_at: Time
     alarm: str | None = None
 
 
@@ -306,7 +307,7 @@ class Command(Message, frozen=True, kw_only=True):
     id: Annotated[str, Meta(min_length=1, max_length=64)]
     args: dict[str, str | float | bool | None] = {}
     reply_to: str | None = None
-    sent_at: datetime | None = None
+    sent_at: Time | None = None
 
 
 class Fault(Struct, frozen=True, kw_only=True):
@@ -326,7 +327,7 @@ class Committed(Message, frozen=True, kw_only=True):
 
     boot: str
     seq: int
-    ts: datetime
+    ts: Time
 
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
@@ -334,14 +335,16 @@ AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 _encoder = msgspec.json.Encoder()
 # msgspec writes as many digits as it needs; the contract is three, always.
-_MICROSECONDS = re.compile(rb'(T\d\d:\d\d:\d\d\.\d{3})\d{3}Z"')
-_SECONDS = re.compile(rb'(T\d\d:\d\d:\d\d)Z"')
+# A whole string is matched, from its opening quote, so that a text in which a time stands is left alone.
+_TIME = rb'(?<!\\)"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d'
+_MICROSECONDS = re.compile(rb"(" + _TIME + rb'\.\d{3})\d{3}Z"')
+_SECONDS = re.compile(rb"(" + _TIME + rb')Z"')
 
 
 def encode(message: object) -> bytes:
     """Encode a message, or a list or dict of them, as JSON with times in milliseconds.
 
-    Datetimes must be aware and in UTC.
+    Datetimes must be aware and in UTC. A text that is such a time, and nothing else, is written as one.
     """
     text = _encoder.encode(message)
     return _SECONDS.sub(rb'\1.000Z"', _MICROSECONDS.sub(rb'\1Z"', text))

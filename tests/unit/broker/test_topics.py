@@ -1,7 +1,7 @@
 """Topics are values: what is parsed comes back as text, what is not ours is refused."""
 
 import re
-from itertools import product
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -32,13 +32,9 @@ def test_the_text_of_a_topic_is_its_pattern_filled_in(machine: str, metric: str)
 
 
 @given(st.text())
-def test_any_text_is_a_topic_or_refused_with_a_reason(text: str) -> None:
-    try:
-        where = TelemetryTopic.parse(text)
-    except BadTopicError as error:
-        assert str(error).isascii() or "…" in str(error)
-    else:
-        assert str(where) == text
+def test_any_text_is_a_topic_or_refused_as_bad_topic(text: str) -> None:
+    with suppress(BadTopicError):
+        assert str(TelemetryTopic.parse(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -98,11 +94,7 @@ def test_hash_alone_takes_everything() -> None:
     assert all(matches("#", topic) == oracle("#", topic) for topic in ("a", "a/b", "/", ""))
 
 
-@pytest.mark.parametrize(("one", "other"), [p for p in product(KINDS, KINDS) if p[0] is not p[1]])
-def test_no_two_channels_share_a_topic(one: type[Topic], other: type[Topic]) -> None:
-    where = other(**dict.fromkeys(re.findall("<(.*?)>", other.pattern), "en"))
-    if one.pattern.endswith("#"):
-        assert not matches(one.filter(), str(where))
-        return
-    with pytest.raises(BadTopicError):
-        one.parse(str(where))
+def test_no_two_channels_share_a_topic() -> None:
+    for kind in KINDS:
+        where = str(kind(**dict.fromkeys(re.findall("<(.*?)>", kind.pattern), "en")))
+        assert [other for other in KINDS if matches(other.filter(), where)] == [kind]
