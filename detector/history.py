@@ -24,6 +24,10 @@ class NoHistoryError(ConnectionError):
     """The gateway could not be asked, or answered with something else than history."""
 
 
+class _UnknownError(NoHistoryError):
+    """The gateway does not know the machine yet: its first reading may be on its way to the database."""
+
+
 class _Series(msgspec.Struct, frozen=True):
     metric: str
     ts: list[int]
@@ -88,7 +92,10 @@ class HistoryClient:
             raise NoHistoryError(str(error)) from error
         start = (now - timedelta(days=days)).isoformat()
         query = {"start": start, "end": (now + timedelta(minutes=5)).isoformat(), "points": str(POINTS)}
-        known = _read(await self._get(f"machines/{machine}", {}), _State).machine
+        try:
+            known = _read(await self._get(f"machines/{machine}", {}), _State).machine
+        except _UnknownError:
+            return Past((), ())
         series: list[_Series] = []
         names = sorted(known.metrics)
         for first in range(0, len(names), METRICS_AT_ONCE):
@@ -110,6 +117,8 @@ class HistoryClient:
         except httpx.HTTPError as error:
             msg = f"the gateway's API does not answer ({type(error).__name__}: {error})"
             raise NoHistoryError(msg) from error
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise _UnknownError(f"GET {path}: there is no such thing")
         if answer.status_code != httpx.codes.OK:
             raise NoHistoryError(f"GET {path} was answered {answer.status_code}: {answer.text[:200]}")
         return answer.content

@@ -50,7 +50,7 @@ class PastServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 body = outer.answer(self.path.partition("?")[0], self.headers.get("Authorization"))
-                self.send_response(200 if body is not None else 401)
+                self.send_response(401 if body is None else 200 if body else 404)
                 self.end_headers()
                 self.wfile.write(body or b"")
 
@@ -68,6 +68,10 @@ class PastServer:
             return encode({"machines": [MACHINE_ROW]})
         if path.endswith("/anomalies"):
             return b'{"anomalies": []}'
+        if path.endswith("/machines/pump-1"):
+            return encode({"machine": MACHINE_ROW})
+        if not path.endswith("/machines/pump-1/history"):
+            return b""
         ts = [round(1000 * ts_s) for ts_s, _ in self.rows]
         series = [
             {"metric": m, "unit": "", "bucket_s": 0, "ts": ts, "mean": [r[m] for _, r in self.rows]}
@@ -258,6 +262,18 @@ async def test_garbage_and_late_rows_stop_nothing(
         await play(simulator, past, 400, 430)
         await until(lambda: seen.expected, "rows are scored all the same")
         assert not seen.anomalies
+
+
+async def test_a_machine_the_gateway_does_not_know_yet_holds_up_no_other(
+    broker: PrivateBroker, past: PastServer, simulator: Bus, tmp_path: Path
+) -> None:
+    served, past.answer = past.answer, lambda _path, _token: None  # type: ignore[method-assign]
+    async with watching(broker) as seen, detecting(broker, past, tmp_path):
+        await until(lambda: seen.states and seen.states[-1].state == "degraded", "nothing is known yet")
+        await simulator.send(TELEMETRY, TelemetryTopic("a-new-machine"), {"power_kw": 3.0})
+        past.answer = served  # type: ignore[method-assign]
+        await until(lambda: seen.cards, "the known machine is trained")
+        await until(lambda: seen.states[-1].state == "ok", "and all is well")
 
 
 async def test_without_history_it_is_degraded_and_recovers(
