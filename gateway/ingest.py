@@ -153,15 +153,11 @@ class Ingest:
             self._away = False
         self.counts.readings += written.stored
         self.counts.doubles += written.doubled
-        self.counts.rejected += len(rejected)
+        self.counts.rejected += sum(row.record.count for row in rejected)
         for row in rejected:
             self._rejects.note(row.source, row.record)
 
     def _rejected(self, one: _Taken) -> list[RejectedRow]:
-        return [
-            RejectedRow(
-                one.parsed.machine,
-                describe(refusal, one.delivery.topic, one.delivery.payload, one.delivery.arrived),
-            )
-            for refusal in one.parsed.refusals
-        ]
+        delivery = one.delivery
+        records = describe(one.parsed.refusals, delivery.topic, delivery.payload, delivery.arrived)
+        return [RejectedRow(one.parsed.machine, record) for record in records]

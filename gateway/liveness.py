@@ -24,7 +24,7 @@ class Arrivals:
     skew_s: float = 0.0
     rejected: int = 0
     said_offline: bool = False
-    last_was_refused: bool = False
+    refused_at: datetime | None = None
     counted: int = 0
 
     def took(self, arrived: datetime, newest: datetime, refusals: int) -> None:
@@ -38,23 +38,25 @@ class Arrivals:
         self.last_seen = max(arrived, self.last_seen)
         self.skew_s = round((newest - arrived).total_seconds(), 3)
         self.rejected += refusals
-        self.last_was_refused = False
+        self.refused_at = None
         self.said_offline = False
 
-    def refused(self, refusals: int) -> None:
+    def refused(self, arrived: datetime, refusals: int) -> None:
         """Note a message of which nothing could be taken."""
         self.rejected += refusals
-        self.last_was_refused = True
+        self.refused_at = arrived
+        self.said_offline = False
 
     def health(self, machine: str, now: datetime) -> Health:
         """Return the machine's health: stale after two periods and 2 s, offline after twenty or its will."""
-        silent = now - self.last_seen
+        # Who sends what cannot be taken is there all the same.
+        silent = now - max(self.last_seen, self.refused_at or self.last_seen)
         period = UNKNOWN_PERIOD if self.period_s is None else timedelta(seconds=self.period_s)
         if self.said_offline or silent > max(OFFLINE_AT_LEAST, OFFLINE_PERIODS * period):
             state: HealthState = "offline"
         elif silent > 2 * period + GRACE:
             state = "stale"
-        elif self.last_was_refused:
+        elif self.refused_at is not None:
             state = "bad_data"
         else:
             state = "ok"

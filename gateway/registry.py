@@ -53,7 +53,7 @@ class Registry:
         if not (parsed.readings or parsed.states):
             known = self._known.get(parsed.machine)
             if known is not None:
-                known.arrivals.refused(len(parsed.refusals))
+                known.arrivals.refused(arrived, len(parsed.refusals))
             return
         known = self._at(parsed.machine, arrived)
         newest = max([reading.ts for reading in parsed.readings] + [state.ts for state in parsed.states])

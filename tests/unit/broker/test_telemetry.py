@@ -277,6 +277,10 @@ def test_of_too_many_fields_the_first_are_taken() -> None:
     assert reasons(parsed) == ["too_many"]
 
 
+def test_an_object_of_refused_fields_is_not_called_empty_too() -> None:
+    assert reasons(of({"a": [1], "b": {"c": {}}})) == ["not_a_number", "too_deep"]
+
+
 def test_a_list_of_the_longest_kind_is_taken() -> None:
     assert len(of([{"a": 1}] * MAX_ROWS).readings) == MAX_ROWS
 

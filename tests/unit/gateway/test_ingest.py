@@ -1,0 +1,219 @@
+"""Into the database, and only then acknowledged; a poisoned message stands alone, the rest is kept."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fixtures.deliveries import NOW, Acks
+
+from broker.bus import Bus, BusAddress
+from gateway import ingest as module
+from gateway.ingest import Ingest
+from gateway.registry import Registry
+from gateway.rejects import Rejects
+from gateway.store import BadBatchError, Batch, StoreUnavailableError, Written
+
+if TYPE_CHECKING:
+    from broker.stream import Delivery
+
+POISON = -1.0
+
+
+class Twin:
+    """A store in memory: all of a batch or nothing, the same reading once, none of it while `away`."""
+
+    def __init__(self) -> None:
+        self.held: dict[tuple[str, str, Any], float] = {}
+        self.texts: list[str] = []
+        self.refused: list[str] = []
+        self.away = False
+        self.asked = 0
+        self.acked_before: Callable[[], int] = lambda: 0
+
+    async def write(self, batch: Batch) -> Written:
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.away:
+            raise StoreUnavailableError("the database is away: on purpose")
+        if any(one.reading.value == POISON for one in batch.readings):
+            raise BadBatchError("-1 can never be stored")
+        fresh = {
+            (one.reading.machine, one.reading.metric, one.reading.ts): one.reading.value
+            for one in batch.readings
+            if (one.reading.machine, one.reading.metric, one.reading.ts) not in self.held
+        }
+        self.held.update(fresh)
+        self.texts += [one.text for one in batch.states]
+        self.refused += [one.record.reason for one in batch.rejected]
+        return Written(len(fresh), len(batch.readings) - len(fresh), len(batch.states), (), ())
+
+
+class Bench:
+    """An ingest between made-up deliveries and the twin."""
+
+    def __init__(self) -> None:
+        self.acks, self.store, self.rejects, self.registry = Acks(), Twin(), Rejects(), Registry()
+        bus = Bus(BusAddress("127.0.0.1", 1), "gateway-ingest", "", silent=True)
+        self.ingest = Ingest(bus, self.store, self.registry, self.rejects)  # type: ignore[arg-type]
+        self.send = bus._streams[0].put
+        self.sent: list[Delivery] = []
+
+    async def take(self, *bodies: Any, topic: str = "telemetry/press-7", retained: bool = False) -> None:
+        for body in bodies:
+            self.sent.append(self.acks.delivery(body, topic, retained=retained))
+            await self.send(self.sent[-1])
+
+    async def until(self, happened: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not happened():  # noqa: ASYNC110  what is waited for tells nobody
+                await asyncio.sleep(0.005)
+
+    async def all_acked(self) -> None:
+        await self.until(lambda: len(self.acks.mids) == len(self.sent))
+        assert self.acks.mids == [one.mid for one in self.sent]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.ingest.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def row(number: int, value: float) -> dict[str, float]:
+    return {"ts": NOW.timestamp() - number, "a": value}
+
+
+async def test_a_batch_is_stored_and_then_acknowledged() -> None:
+    bench = Bench()
+    await bench.take(*(row(number, number) for number in range(500)))
+    async with bench.running():
+        await bench.all_acked()
+    assert sorted(bench.store.held.values()) == list(range(500))
+    assert bench.ingest.counts.readings == bench.ingest.counts.messages == 500
+    assert bench.store.asked == bench.ingest.counts.batches == 1
+
+
+@pytest.mark.parametrize(
+    "poisoned", [[0], [7], [99], [0, 99], [10, 11, 12], list(range(0, 100, 7)), list(range(100))]
+)
+async def test_every_good_message_beside_poisoned_ones_is_kept(poisoned: list[int]) -> None:
+    bench = Bench()
+    await bench.take(*(row(n, POISON if n in poisoned else n) for n in range(100)))
+    async with bench.running():
+        await bench.all_acked()
+    assert sorted(bench.store.held.values()) == [n for n in range(100) if n not in poisoned]
+    assert bench.store.refused == ["database"] * len(poisoned)
+    assert [(one.source, one.message.count) for one in bench.rejects.news()] == [("press-7", len(poisoned))]
+
+
+async def test_one_poisoned_message_costs_few_questions() -> None:
+    bench = Bench()
+    await bench.take(*(row(n, POISON if n == 77 else n) for n in range(1000)))
+    async with bench.running():
+        await bench.all_acked()
+    assert bench.store.asked <= 25
+
+
+async def test_nothing_is_acknowledged_while_the_database_is_away_and_all_of_it_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "backoff_s", lambda _attempt, _jitter: 0.01)
+    bench = Bench()
+    bench.store.away = True
+    await bench.take(row(1, 1), row(2, POISON), row(3, 3))
+    async with bench.running():
+        await bench.until(lambda: bench.store.asked >= 5)
+        assert bench.acks.mids == []
+        assert bench.rejects.total == {}
+        bench.store.away = False
+        await bench.all_acked()
+    assert sorted(bench.store.held.values()) == [1, 3]
+    assert bench.rejects.total == {"database": 1}
+
+
+async def test_no_more_is_read_while_the_database_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "backoff_s", lambda _attempt, _jitter: 0.01)
+    bench = Bench()
+    bench.store.away = True
+    await bench.take(row(1, 1))
+    async with bench.running():
+        await bench.until(lambda: bench.store.asked >= 2)
+        await bench.take(row(2, 2))
+        await bench.until(lambda: bench.store.asked >= 6)
+        assert bench.ingest.counts.messages == 1
+
+
+async def test_the_same_message_again_changes_nothing() -> None:
+    bench = Bench()
+    await bench.take(row(1, 1), row(1, 1), row(1, 1))
+    async with bench.running():
+        await bench.all_acked()
+    assert bench.store.held == {("press-7", "a", NOW.replace(second=59, minute=59, hour=11)): 1.0}
+    assert bench.ingest.counts.doubles == 2
+
+
+async def test_a_packet_with_the_retain_flag_is_no_reading() -> None:
+    bench = Bench()
+    await bench.take(row(1, 1), retained=True)
+    async with bench.running():
+        await bench.all_acked()
+    assert bench.store.held == {}
+    assert bench.ingest.counts.retained_ignored == 1
+    assert bench.registry.names() == []
+
+
+async def test_garbage_is_acknowledged_counted_and_kept_as_refused() -> None:
+    bench = Bench()
+    await bench.take(b"", b"\xff", b'{"ts": ' + b"9" * 400 + b', "a": 1}', {"a": []})
+    async with bench.running():
+        await bench.all_acked()
+    assert bench.store.refused == ["empty", "not_json", "clock", "not_a_number"]
+    assert bench.ingest.counts.rejected == 4
+
+
+async def test_a_text_of_a_field_that_was_a_number_is_refused_and_others_are_states() -> None:
+    bench = Bench()
+    await bench.take({"speed": 1, "mode": "idle"}, {"speed": "fast", "mode": "busy"})
+    async with bench.running():
+        await bench.all_acked()
+    assert bench.store.texts == ["idle", "busy"]
+    assert bench.store.refused == ["not_a_number"]
+
+
+async def test_a_machine_announces_itself_and_garbage_is_refused() -> None:
+    bench = Bench()
+    await bench.take({"name": "Press 7"}, b"{", topic="announce/press-7")
+    async with bench.running():
+        await bench.all_acked()
+    known = bench.registry.machine("press-7")
+    assert known is not None
+    assert known.name == "Press 7"
+    assert bench.store.refused == ["bad_announce"]
+
+
+async def test_finish_waits_for_the_batch_at_hand_and_lets_no_other_begin() -> None:
+    bench = Bench()
+    await bench.take(row(1, 1))
+    async with bench.running():
+        await bench.until(lambda: bench.store.asked == 1)
+        await bench.ingest.finish(5)
+        assert bench.acks.mids == [1]
+        await bench.take(row(2, 2))
+        await asyncio.sleep(0.15)
+        assert bench.acks.mids == [1]
+        assert bench.store.asked == 1
+
+
+async def test_finish_gives_up_after_its_time() -> None:
+    bench = Bench()
+    bench.store.away = True
+    await bench.take(row(1, 1))
+    async with bench.running():
+        await bench.until(lambda: bench.store.asked == 1)
+        await bench.ingest.finish(0.05)
+        assert bench.acks.mids == []
