@@ -149,14 +149,14 @@ def _read_row(parsed: Parsed, row: dict[str, Json], arrived: datetime) -> None:
     except _RefusedError as refused:
         parsed.refuse(refused.reason, str(refused))
         return
-    taken, refused = 0, len(parsed.refusals)
+    taken, before = 0, len(parsed.refusals)
     for name, value in _flatten(parsed, row):
         taken += 1
         if taken > MAX_FIELDS:
             parsed.refuse("too_many", f"only the first {MAX_FIELDS} fields of a message are taken")
             return
         _read_field(parsed, name, value, ts)
-    if not taken and len(parsed.refusals) == refused:
+    if not taken and len(parsed.refusals) == before:
         parsed.refuse("empty", "the object has no reading in it")
 
 
