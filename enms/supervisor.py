@@ -30,13 +30,14 @@ class ChildFailedError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """One process, run in `folder`; `ready` is asked until it says yes."""
+    """One process, run in `folder`. `prepare` is called before each start, `ready` until it says yes."""
 
     name: str
     command: Sequence[str]
     ready: Callable[[], Awaitable[bool]]
     environment: Mapping[str, str] | None = None
     folder: Path | None = None
+    prepare: Callable[[], None] | None = None
     stop_signal: signal.Signals = signal.SIGTERM
 
 
@@ -101,7 +102,11 @@ class Supervisor:
     async def _keep_running(self, running: _Running) -> None:
         wait_s = RESTART_FIRST_S
         while not self._stopping.is_set():
-            await self._run_once(running)
+            try:
+                await self._run_once(running)
+            except (OSError, RuntimeError) as error:
+                running.lines.append(str(error))
+                log.warning("cannot be started", child=running.child.name, why=str(error))
             if self._stopping.is_set():
                 return
             lived_s = time.monotonic() - running.started_at
@@ -113,6 +118,8 @@ class Supervisor:
     async def _run_once(self, running: _Running) -> None:
         child = running.child
         running.started_at = time.monotonic()
+        if child.prepare is not None:
+            await asyncio.to_thread(child.prepare)
         process = await asyncio.create_subprocess_exec(
             *child.command,
             stdin=asyncio.subprocess.DEVNULL,

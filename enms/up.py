@@ -141,6 +141,7 @@ async def _start_infrastructure(settings: Settings, supervisor: Supervisor) -> S
                 command.argv,
                 database_ready,
                 environment=command.env,
+                prepare=database.prepare,
                 stop_signal=command.stop_signal,
                 folder=command.cwd,
             )

@@ -61,7 +61,7 @@ export class LogIn extends LitElement {
       </div>
       <label>${text.username}<input name="username" autocomplete="username" autocapitalize="none" required autofocus /></label>
       <label>${text.password}<input name="password" type="password" autocomplete="current-password" required /></label>
-      <div aria-live="assertive">${this.error === "" ? nothing : html`<p class="error">${this.error}</p>`}</div>
+      <div role="alert">${this.error === "" ? nothing : html`<p class="error">${this.error}</p>`}</div>
       <button class="primary" ?disabled=${this.busy}>${this.busy ? text.loggingIn : text.logIn}</button>
     </form>`;
   }
