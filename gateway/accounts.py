@@ -80,11 +80,16 @@ class Accounts:
     """Accounts and sessions live in the database, their rights on the bus in the broker."""
 
     def __init__(
-        self, store: Store, broker: BrokerAdmin, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        store: Store,
+        broker: BrokerAdmin,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        login: timedelta = LOGIN,
     ) -> None:
         self._store = store
         self._broker = broker
         self._now = now
+        self._login = login
         self._hasher = PasswordHasher()
         self._attempts = _Attempts()
         # Verified when the name is unknown, so that the time it takes does not tell.
@@ -142,11 +147,12 @@ class Accounts:
         """
         now = self._now()
         self._attempts.check(address, now)
-        account = await self._store.account(name)
+        account = await self._store.account(name) if _can_be(name) else None
         hashed = self._nobody if account is None else account.password_hash
-        if not await asyncio.to_thread(self._matches, hashed, password) or account is None:
+        good = await asyncio.to_thread(self._matches, hashed, password)
+        if not good or account is None or account.disabled:
             self.refused += 1
-            await self._audit(name[:64], "log-in refused", address)
+            await self._audit(ascii(name)[1:-1][:64], "log-in refused", address)
             msg = "user name or password is wrong"
             raise LoginRefusedError(msg)
         if account.role not in PEOPLE:
@@ -167,9 +173,12 @@ class Accounts:
         return Who(session.account, Role(session.role), session.token_hash)
 
     async def open_mqtt(self, who: Who) -> MqttLogin:
-        """Make a broker user for one tab of a session."""
+        """Make a broker user for one tab of a session. Raises AccountError where a service of ours asks."""
+        if not who.token_hash:
+            msg = f"{who.name} is a service with a broker user of its own; a tab's is for who has logged in"
+            raise AccountError(msg)
         made = MqttLogin(
-            f"{who.name}{TAB}{secrets.token_hex(5)}", secrets.token_urlsafe(18), self._now() + LOGIN
+            f"{who.name}{TAB}{secrets.token_hex(5)}", secrets.token_urlsafe(18), self._now() + self._login
         )
         await self._store.add_broker_login(
             BrokerLogin(made.username, who.name, who.token_hash, made.expires_at)
@@ -182,7 +191,7 @@ class Accounts:
 
         Raises LoginRefusedError when it is not this session's, or gone.
         """
-        until = self._now() + LOGIN
+        until = self._now() + self._login
         mine = {one.username for one in await self._logins_of(who)}
         if username not in mine:
             msg = "this connection's log-in has ended; open a new one"
@@ -192,8 +201,10 @@ class Accounts:
 
     async def log_out(self, who: Who) -> None:
         """End a session: its broker users are cut off at once."""
-        await self._drop(await self._logins_of(who))
+        logins = await self._logins_of(who)
+        # The session first: it has ended even where the broker cannot be told now.
         await self._store.remove_session(who.token_hash)
+        await self._drop(logins)
         await self._audit(who.name, "logged out", who.name)
 
     async def reap(self) -> int:
@@ -231,6 +242,14 @@ class Accounts:
             return self._hasher.verify(hashed, password)
         except (VerificationError, InvalidHashError):
             return False
+
+
+def _can_be(name: str) -> bool:
+    try:
+        check_level("user", name)
+    except BadTopicError:
+        return False
+    return True
 
 
 def _hash(token: str) -> bytes:

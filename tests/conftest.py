@@ -1,1 +1,1 @@
-pytest_plugins = ["fixtures.broker", "fixtures.postgres", "fixtures.product", "fixtures.page"]
+pytest_plugins = ["fixtures.broker", "fixtures.postgres", "fixtures.product", "fixtures.page", "fixtures.gateway"]

@@ -16,6 +16,7 @@ from gateway.http.context import Context
 API: Final = "/api/v1"
 STATIC: Final = Path(__file__).resolve().parents[1] / "static"
 BODY_MOST: Final = 1024 * 1024
+_DIGITS_MOST: Final = 16
 log = structlog.get_logger()
 Next = Callable[[Request], Awaitable[Response]]
 
@@ -32,7 +33,8 @@ def create_app(ctx: Context) -> FastAPI:
     describe(app)
     app.middleware("http")(_guard)
     if (STATIC / "index.html").exists():
-        app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
+        # Not mounted at "/": a mount takes every path, also those of the API asked for in a wrong way.
+        app.router.default = StaticFiles(directory=STATIC, html=True)
     else:
 
         @app.get("/", include_in_schema=False)
@@ -43,8 +45,7 @@ def create_app(ctx: Context) -> FastAPI:
 
 
 async def _guard(request: Request, go_on: Next) -> Response:
-    length = request.headers.get("Content-Length", "0")
-    if request.method in {"POST", "PUT", "PATCH"} and not _acceptable(length):
+    if request.method in {"POST", "PUT", "PATCH"} and not _acceptable(request):
         return problems.problem(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {BODY_MOST} bytes, and a Content-Length"
         )
@@ -68,8 +69,15 @@ async def _guard(request: Request, go_on: Next) -> Response:
     return response
 
 
-def _acceptable(length: str) -> bool:
-    return length.isdecimal() and int(length) <= BODY_MOST
+def _acceptable(request: Request) -> bool:
+    """Whether the body's length is told and within bounds; one that comes in chunks has no end to see."""
+    length = request.headers.get("Content-Length", "0")
+    return (
+        "Transfer-Encoding" not in request.headers
+        and length.isdecimal()
+        and len(length) < _DIGITS_MOST
+        and int(length) <= BODY_MOST
+    )
 
 
 def _policy(request: Request) -> str:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from broker.dynsec import BrokerAdminError
 from gateway.accounts import AccountError, LoginRefusedError, TooManyLoginsError
 from gateway.history import HistoryError, UnknownHistoryError
-from gateway.store import StoreUnavailableError
+from gateway.store import BadValueError, StoreUnavailableError
 
 
 class ProblemError(Exception):
@@ -35,6 +35,7 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 _MEANINGS: Final[dict[type[Exception], tuple[HTTPStatus, dict[str, str]]]] = {
     StoreUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "5"}),
     BrokerAdminError: (HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "5"}),
+    BadValueError: (HTTPStatus.UNPROCESSABLE_ENTITY, {}),
     UnknownHistoryError: (HTTPStatus.NOT_FOUND, {}),
     HistoryError: (HTTPStatus.UNPROCESSABLE_ENTITY, {}),
     LoginRefusedError: (HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"}),

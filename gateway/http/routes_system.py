@@ -1,5 +1,6 @@
 """Health, configuration, counters, what was refused."""
 
+import re
 from http import HTTPStatus
 from typing import Annotated
 
@@ -49,4 +50,10 @@ def mqtt_url(ctx: Ctx, request: Request) -> str:
     if ctx.mqtt_ws_url:
         return ctx.mqtt_ws_url
     scheme = "wss" if request.url.scheme == "https" else "ws"
-    return f"{scheme}://{request.url.hostname or 'localhost'}:{ctx.ws_port}/mqtt"
+    return f"{scheme}://{_asked_host(request)}:{ctx.ws_port}/mqtt"
+
+
+def _asked_host(request: Request) -> str:
+    """Return the host the page was asked under; it goes into a header, so only what a host can be passes."""
+    host = re.fullmatch(r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:\d*)?", request.headers.get("Host", ""))
+    return host[1] if host else "localhost"
