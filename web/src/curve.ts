@@ -32,9 +32,20 @@ export function fromHistory(series: HistorySeries): Curve {
   for (const [i, tsMs] of series.ts.entries()) {
     const mean = series.mean[i];
     if (mean === undefined) continue;
-    push(curve, tsMs / 1000, { mean, min: series.min[i] ?? mean, max: series.max[i] ?? mean, count: series.count[i] ?? 1 });
+    push(curve, tsMs / 1000, gapS(series.bucket_s, aroundS(series.ts, i)), { mean, min: series.min[i] ?? mean, max: series.max[i] ?? mean, count: series.count[i] ?? 1 });
   }
   return curve;
+}
+
+/** The longer of the distances before and behind the one from `i - 1` to `i`: a source may change its pace. */
+function aroundS(tsMs: readonly number[], i: number): number {
+  const distance = (at: number): number => ((tsMs[at] ?? NaN) - (tsMs[at - 1] ?? NaN)) / 1000;
+  return Math.max(distance(i - 1) || 0, distance(i + 1) || 0);
+}
+
+/** How far apart readings may be before the line is broken, if they are usually `stepS` apart. */
+function gapS(bucketS: number, stepS: number): number {
+  return Math.max(SHORTEST_GAP_S, GAP_STEPS * Math.max(bucketS, stepS));
 }
 
 /** The middle one of the distances between times in milliseconds, in seconds; 0 where there are none. */
@@ -51,7 +62,7 @@ export function addLive(curve: Curve, tsS: number, value: number, expected?: Exp
   if (tsS <= curve.seenS) return;
   curve.seenS = tsS;
   if (lastTs === undefined || tsS >= lastTs + curve.bucketS) {
-    push(curve, tsS, { mean: value, min: value, max: value, count: 1 });
+    push(curve, tsS, gapS(curve.bucketS, curve.stepS), { mean: value, min: value, max: value, count: 1 });
   } else {
     const count = curve.count[last] ?? 0;
     curve.mean[last] = ((curve.mean[last] ?? value) * count + value) / (count + 1);
@@ -81,9 +92,8 @@ interface Bucket {
   count: number;
 }
 
-function push(curve: Curve, tsS: number, bucket: Bucket): void {
+function push(curve: Curve, tsS: number, gap: number, bucket: Bucket): void {
   const lastTs = curve.ts.at(-1);
-  const gap = Math.max(SHORTEST_GAP_S, GAP_STEPS * curve.stepS);
   if (lastTs !== undefined && tsS - lastTs > gap) pushRow(curve, lastTs + curve.bucketS, null);
   pushRow(curve, tsS, bucket);
   curve.seenS = Math.max(curve.seenS, tsS);

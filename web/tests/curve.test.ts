@@ -74,3 +74,9 @@ test("an address names a machine, even one that is badly written", () => {
   expect(parseRoute("#/machine/100%")).toEqual({ view: "machine", machine: "100%" });
   expect(parseRoute("")).toEqual({ view: "overview" });
 });
+
+test("a source that changes its pace is not broken where it was slow", () => {
+  const slow = [0, 60_000, 120_000, 180_000];
+  const quick = Array.from({ length: 30 }, (_, i) => 181_000 + 1000 * i);
+  expect(fromHistory(series(0, [...slow, ...quick])).mean).not.toContain(null);
+});
