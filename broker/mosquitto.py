@@ -148,6 +148,8 @@ def find_plugin() -> Path:
 
 def answers(host: str, port: int) -> bool:
     """Whether something takes TCP connections there."""
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex((host, port)) == 0
+    try:
+        socket.create_connection((host, port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True

@@ -18,6 +18,7 @@ class SecretFiles:
         if not path.exists():
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             fresh = path.with_suffix(".new")
+            fresh.unlink(missing_ok=True)  # what a crash left may be open to others
             fresh.touch(mode=0o600)
             fresh.write_text(secrets.token_urlsafe(24))
             fresh.replace(path)

@@ -3,12 +3,14 @@
 import os
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
-from pydantic import AnyUrl, Field, field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from broker.bus import BusAddress
+
+LONGEST_ROOT: Final = 200
 
 
 def default_data_dir() -> Path:
@@ -51,8 +53,12 @@ class Settings(BaseSettings):
     @field_validator("root")
     @classmethod
     def _root_is_a_topic(cls, root: str) -> str:
-        if not root or set(root) & set("+#$\0") or root.startswith("/") or root.endswith("/"):
-            msg = "the root must be topic levels such as enms or acme/chicago/enms, without + # or $"
+        plain = root.isprintable() and len(root) <= LONGEST_ROOT and not set(root) & set("+#$")
+        if not plain or not all(root.split("/")):
+            msg = (
+                "the root must be topic levels such as enms or acme/chicago/enms, without + # or $, "
+                f"{LONGEST_ROOT} characters at most"
+            )
             raise ValueError(msg)
         return root
 
@@ -79,9 +85,8 @@ class Settings(BaseSettings):
     @property
     def http_url(self) -> str:
         """Where this machine reaches the gateway's HTTP API."""
-        return self.api_url or str(AnyUrl.build(scheme="http", host=self.reach, port=self.http_port)).rstrip(
-            "/"
-        )
+        host = f"[{self.reach}]" if ":" in self.reach else self.reach
+        return self.api_url or f"http://{host}:{self.http_port}"
 
     @classmethod
     def read(cls, **given: object) -> Self:

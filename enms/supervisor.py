@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -20,6 +20,7 @@ READY_S: Final = 60.0
 RESTART_FIRST_S: Final = 0.2
 RESTART_MOST_S: Final = 5.0
 SETTLED_S: Final = 20.0
+LAST_WORDS_S: Final = 0.5
 _DIE_WITH_PARENT: Final = 1  # PR_SET_PDEATHSIG
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ class _Running:
     child: Child
     process: asyncio.subprocess.Process | None = None
     lines: list[str] = field(default_factory=list)
+    why_not: str = ""
     started_at: float = 0.0
 
 
@@ -92,6 +94,8 @@ class Supervisor:
     async def _wait_ready(self, child: Child) -> None:
         running = self._running[child.name]
         while not await child.ready():
+            if running.why_not:
+                raise ChildFailedError(f"{child.name} cannot be started: {running.why_not}")
             process = running.process
             if process is not None and process.returncode is not None:
                 last = "\n  ".join(running.lines[-8:])
@@ -105,7 +109,7 @@ class Supervisor:
             try:
                 await self._run_once(running)
             except (OSError, RuntimeError) as error:
-                running.lines.append(str(error))
+                running.why_not = str(error)
                 log.warning("cannot be started", child=running.child.name, why=str(error))
             if self._stopping.is_set():
                 return
@@ -120,29 +124,39 @@ class Supervisor:
         running.started_at = time.monotonic()
         if child.prepare is not None:
             await asyncio.to_thread(child.prepare)
-        process = await asyncio.create_subprocess_exec(
-            *child.command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=None if child.environment is None else dict(child.environment),
-            start_new_session=True,
-            cwd=child.folder,
-            preexec_fn=_die_with_parent,
-        )
-        running.process = process
-        self._pid_file(child.name).write_text(f"{process.pid} {_born(process.pid)}")
-        await self._copy_output(running, process)
-        await process.wait()
+        async with _pipe() as (output, write_end):
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *child.command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=write_end,
+                    stderr=write_end,
+                    env=None if child.environment is None else dict(child.environment),
+                    start_new_session=True,
+                    cwd=child.folder,
+                    preexec_fn=_die_with_parent,
+                )
+            finally:
+                os.close(write_end)
+            running.process = process
+            self._pid_file(child.name).write_text(f"{process.pid} {_born(process.pid)}")
+            copying = asyncio.create_task(self._copy_output(running, output))
+            try:
+                await process.wait()
+                # Its own children may hold the output open long after it has died.
+                await asyncio.wait({copying}, timeout=LAST_WORDS_S)
+            finally:
+                copying.cancel()
+                await asyncio.gather(copying, return_exceptions=True)
         self._pid_file(child.name).unlink(missing_ok=True)
 
-    async def _copy_output(self, running: _Running, process: asyncio.subprocess.Process) -> None:
+    async def _copy_output(self, running: _Running, output: asyncio.StreamReader) -> None:
         path = self._folder / "logs" / f"{running.child.name}.log"
         handler = RotatingFileHandler(path, maxBytes=10_000_000, backupCount=3)
         try:
-            while process.stdout is not None:
+            while True:
                 try:
-                    line = await process.stdout.readline()
+                    line = await output.readline()
                 except ValueError:  # a line longer than the reader's limit: the rest follows
                     continue
                 if not line:
@@ -168,6 +182,23 @@ class Supervisor:
 
     def _pid_file(self, name: str) -> Path:
         return self._folder / "run" / f"{name}.pid"
+
+
+@contextlib.asynccontextmanager
+async def _pipe() -> AsyncIterator[tuple[asyncio.StreamReader, int]]:
+    """Give the reader of a pipe and its other end, which the caller closes when a child has it.
+
+    With a pipe of asyncio's own, a process would count as running for as long as anybody holds its output.
+    """
+    read_end, write_end = os.pipe()
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb")
+    )
+    try:
+        yield reader, write_end
+    finally:
+        transport.close()
 
 
 def stop_left_overs(folder: Path) -> None:

@@ -42,7 +42,8 @@ def check_ports(settings: Settings) -> None:
             raise CannotStartError(msg)
         seen[port] = option
         try:
-            with socket.create_server((settings.host, port), reuse_port=False):
+            family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+            with socket.create_server((settings.host, port), family=family, reuse_port=False):
                 pass
         except OSError as error:
             msg = (
