@@ -35,10 +35,14 @@ class MachineSpec:
         )
 
 
+_RESTING: Final = tuple(sorted(name for name in PATTERNS if name != "continuous"))
+
+
 def plant(machines: int = DEFAULT_MACHINES) -> tuple[MachineSpec, ...]:
     """Return that many machines, one of each kind in turn, the same ones each time.
 
-    The first of a kind has the kind's usual size; shift patterns alternate. Raises ValueError below 1.
+    The first of a kind has the kind's usual size and rests at weekends, the second works on: shift patterns
+    alternate. Raises ValueError below 1.
     """
     if machines < 1:
         msg = f"a plant of {machines} machines cannot be built: give at least 1"
@@ -53,12 +57,13 @@ def _machine(index: int) -> MachineSpec:
     size = 1.0
     if number > 1:
         size = 0.7 + 0.6 * float(noise.uniform(noise.keys(0, (name, "size")))[0])
-    patterns = sorted(PATTERNS)
     return MachineSpec(
         name=name,
         kind=kind,
         display_name=f"{kind.title} {number}",
         place=Place(site=_SITE, area=kind.area, line=f"Line {(number - 1) % _LINES + 1}"),
         rated_kw=round(kind.rated_kw * size, 1),
-        shifts=patterns[(index % len(KINDS) + number + 1) % len(patterns)],
+        shifts="continuous"
+        if number % 2 == 0
+        else _RESTING[(index % len(KINDS) + number + 1) % len(_RESTING)],
     )

@@ -51,10 +51,12 @@ def _at(day: int, hour: int) -> int:
 _MEALS = ((10 * 60, 10 * 60 + 30), (18 * 60, 18 * 60 + 30), (2 * 60, 2 * 60 + 30))
 
 PATTERNS: Final = {
+    "continuous": _week((0, MINUTES_A_WEEK), breaks=_MEALS),
     "two_shifts": _week(*((_at(day, 6), _at(day, 22)) for day in range(_FRIDAY + 1)), breaks=_MEALS),
     "three_shifts": _week((_at(0, 6), _at(_FRIDAY + 1, 6)), breaks=_MEALS),
 }
-"""Two shifts: weekdays 06 to 22. Three shifts: Monday 06 to Saturday 06. Meals of half an hour."""
+"""Continuous: day and night, all week. Two shifts: weekdays 06 to 22. Three shifts: Monday 06 to Saturday 06.
+Meals of half an hour."""
 
 
 class Shifts:
