@@ -139,7 +139,7 @@ class ResidualModel(Model):
         return _Stats(level, spread, windows, sigma, columns)
 
     def explain(self, rows: Rows) -> Explanation:
-        """View every metric through the statistic in which it deviates most."""
+        """View every metric against the others or against its own past, whichever says more."""
         width = len(self.metrics)
         first = int(
             np.searchsorted(rows.ts_s, window_edge_s(float(rows.ts_s[-1]), self.span_s), side="right")
@@ -161,10 +161,7 @@ class ResidualModel(Model):
         if not np.isfinite(readings[-1]):
             return None
         width = len(self.metrics)
-        family = int(level[1, at] > level[0, at])  # 0: against the others, 1: against its own past
-        column = family * width + at
-        if not np.isfinite(stats.columns[-1, column]):
-            family, column = 1, width + at
+        column = at if self._others_know_better(at, stats, level) else width + at
         scale, value = float(self.scale[at]), float(readings[-1])
         off = (stats.columns[:, column] - self.middle[column]) * scale
         there, off_there = readings[np.isfinite(readings)], off[np.isfinite(off)]
@@ -191,6 +188,19 @@ class ResidualModel(Model):
             frozen=still and bool(np.isfinite(self.spread_middle[width + at])),
             brief=float(np.median(np.abs(off_there))) < 0.5 * abs(mean_off),
         )
+
+    def _others_know_better(self, at: int, stats: _Stats, level: Floats) -> bool:
+        """Whether a metric is shown against the others (true) or against its own past.
+
+        Whichever knows more closely what to expect, unless it is the metric's own level that is strange.
+        """
+        width = len(self.metrics)
+        if not np.isfinite(stats.columns[-1, at]):
+            return False
+        if level[1, at] >= self.threshold and level[1, at] > level[0, at]:
+            return False
+        closer = bool(stats.sigma[-1, at] <= stats.sigma[-1, width + at])
+        return closer or bool(level[0, at] >= self.threshold)
 
     def pack(self) -> tuple[dict[str, NDArray], dict[str, object]]:  # type: ignore[type-arg]
         """Split the fields into arrays and JSON."""
