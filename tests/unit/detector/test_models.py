@@ -185,14 +185,13 @@ def test_a_score_depends_on_its_window_alone(kind: type[Model]) -> None:
 @KIND
 def test_a_machine_at_rest_is_expected_to_draw_what_it_draws_at_rest(kind: type[Model]) -> None:
     noise = np.random.default_rng(11)
-    works = np.arange(1200) // 300 % 2 == 0
-    drawn = np.where(works, 50.0, 0.4) * (1.0 + 0.01 * noise.standard_normal(1200))
-    drawn = drawn + 3.0 * works * np.sin(np.arange(1200) / 25.0)
-    current = 1.9 * drawn + 0.3 * noise.standard_normal(1200)
-    rows = Rows(("current_a", "power_kw"), 60.0 * np.arange(1200), np.stack([current, drawn], axis=1))
+    works = np.arange(1200) // 300 % 4 != 3
+    load = works * (1.0 + 0.05 * np.sin(np.arange(1200) / 25.0))
+    measured = [size * load + 0.004 * size * noise.standard_normal(1200) for size in (95.0, 6.0, 50.0)]
+    metrics = ("current_a", "flow_m3h", "power_kw")
+    rows = Rows(metrics, 60.0 * np.arange(1200), np.stack(measured, axis=1))
     model = kind.learn(rows, TUNING)
-    at_rest = rows.cut(500, 590)
-    power = next(view for view in model.explain(at_rest).views if view.metric == "power_kw")
+    power = next(view for view in model.explain(rows.cut(1000, 1190)).views if view.metric == "power_kw")
     assert power.score < 1.0
-    assert power.expected == pytest.approx(0.4, abs=5.0)
+    assert power.expected == pytest.approx(0.0, abs=5.0)
     assert power.low <= power.value <= power.high
