@@ -223,8 +223,8 @@ class Accounts:
         return len(strange)
 
     async def _end_sessions(self, name: str) -> None:
-        await self._drop(await self._store.broker_logins(account=name))
         await self._store.remove_sessions_of(name)
+        await self._drop(await self._store.broker_logins(account=name))
 
     async def _logins_of(self, who: Who) -> list[BrokerLogin]:
         return await self._store.broker_logins(token_hash=who.token_hash) if who.token_hash else []

@@ -184,15 +184,17 @@ def test_a_tabs_broker_user_reads_over_websocket_and_is_cut_off_at_the_log_out(
     is_problem(engineer.get("machines"), 401)
 
 
-def test_a_log_out_ends_the_session_even_where_the_broker_is_away(
+def test_a_log_out_or_removal_ends_the_session_even_where_the_broker_is_away(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = gateway.as_user("anna")
+    client, removed = gateway.as_user("anna"), gateway.as_user("olga")
     monkeypatch.setattr("broker.dynsec.ANSWER_S", 0.2)
     gateway.broker.stop()
     try:
         is_problem(client.delete("session"), 503)
         is_problem(client.get("machines"), 401)
+        is_problem(gateway.client(CLI_TOKEN).delete("users/olga"), 503)
+        is_problem(removed.get("machines"), 401)
     finally:
         gateway.broker.start()
     gateway.until_healthy()
