@@ -115,7 +115,11 @@ export const machineStyles = css`
   @media (max-width: 40rem) {
     th,
     td {
-      padding-inline: 0.55rem;
+      padding-inline: 0.4rem;
+      white-space: normal;
+    }
+    table {
+      font-size: 0.85rem;
     }
   }
   .odd {

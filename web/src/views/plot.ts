@@ -34,7 +34,7 @@ export function makePlot(curve: Curve, input: PlotInput, width: number, height: 
     height,
     cursor: { y: false, points: { size: 7 } },
     legend: { show: true, live: true },
-    scales: { x: { time: true, range: () => input.span() } },
+    scales: { x: { time: true, range: () => input.span() }, y: { range: (plot, low, high) => heightOf(plot, low, high) } },
     axes: [
       { ...axis, values: (_, ticks, _axis, _space, stepS) => ticks.map((tick) => formatTick(tick * 1000, stepS)) },
       { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => formatNumber(tick)) },
@@ -61,6 +61,16 @@ export function makePlot(curve: Curve, input: PlotInput, width: number, height: 
     },
   };
   return new uPlot(options, dataOf(curve), into);
+}
+
+/** Room for what was measured, and for as much of the expected band as does not flatten it. */
+function heightOf(plot: uPlot, low: number | null, high: number | null): uPlot.Range.MinMax {
+  const measured = [...(plot.data[2] ?? []), ...(plot.data[3] ?? [])].filter((value) => value != null);
+  if (low === null || high === null || measured.length === 0) return [low, high];
+  const least = measured.reduce((a, b) => Math.min(a, b));
+  const most = measured.reduce((a, b) => Math.max(a, b));
+  const room = 2 * Math.max(most - least, 0.1 * Math.max(Math.abs(least), Math.abs(most)));
+  return uPlot.rangeNum(Math.max(low, least - room), Math.min(high, most + room), 0.1, true);
 }
 
 export function refreshPlot(plot: uPlot, curve: Curve): void {
