@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
 from gateway.http import problems, routes_machines, routes_session, routes_system
@@ -24,7 +25,11 @@ Next = Callable[[Request], Awaitable[Response]]
 def create_app(ctx: Context) -> FastAPI:
     """Return the application. The OpenAPI document is at /docs, the page at /."""
     app = FastAPI(
-        title="EnMS Gateway", version=ctx.version, openapi_url=f"{API}/openapi.json", redoc_url=None
+        title="EnMS Gateway",
+        version=ctx.version,
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,  # FastAPI's own page loads its scripts from elsewhere
+        redoc_url=None,
     )
     app.state.context = ctx
     problems.install(app)
@@ -33,6 +38,11 @@ def create_app(ctx: Context) -> FastAPI:
     describe(app)
     app.middleware("http")(_guard)
     if (STATIC / "index.html").exists():
+
+        @app.get("/docs", include_in_schema=False)
+        async def _() -> Response:
+            return FileResponse(STATIC / "docs.html")
+
         # Not mounted at "/": a mount takes every path, also those of the API asked for in a wrong way.
         app.router.default = StaticFiles(directory=STATIC, html=True)
     else:
@@ -61,7 +71,7 @@ async def _guard(request: Request, go_on: Next) -> Response:
     response.headers["X-Frame-Options"] = "DENY"
     if path.startswith("/api/"):
         response.headers["Cache-Control"] = "no-store"
-    elif path != "/docs":
+    else:
         # Built files carry a hash of their content in their names; the page that names them does not.
         hashed = path.startswith("/assets/")
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if hashed else "no-cache"

@@ -83,6 +83,19 @@ def test_a_log_out_ends_the_live_connection_and_a_wrong_password_is_told(
     assert broker_tabs(product) == []
 
 
+def test_the_api_describes_itself_with_nothing_from_elsewhere(product: Product, browser: Browser) -> None:
+    with tab(browser, product) as page:
+        asked: list[str] = []
+        page.page.on("request", lambda request: asked.append(request.url))
+        page.page.goto(f"{product.url}/docs")
+        expect(page.page.get_by_text("/api/v1/machines/{machine}/history")).to_be_visible()
+        page.page.get_by_text("/api/v1/machines/{machine}/history").click()
+        expect(page.page.get_by_text("Give readings over time").first).to_be_visible()
+        assert [url for url in asked if not url.startswith((product.url, "data:"))] == []
+        page.picture("api")
+        assert page.complaints == []
+
+
 def broker_tabs(product: Product) -> list[str]:
     """The broker's users that belong to a tab."""
     rules = json.loads((product.data / "broker" / "dynamic-security.json").read_text())
