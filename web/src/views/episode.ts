@@ -9,6 +9,9 @@ import { store } from "../state";
 import { text } from "../text";
 import { comparison } from "./words";
 
+/** A share that would be shown as 0 % says nothing. */
+const LEAST_SHARE = 0.005;
+
 export const episodeStyles = css`
   .episode {
     display: grid;
@@ -59,7 +62,7 @@ export const episodeStyles = css`
 export function renderEpisode(event: Anomaly, withMachine: boolean): TemplateResult {
   const info = store.machines.get(event.machine)?.info;
   const open = isOpen(event);
-  const shares = event.contributors.map(
+  const shares = event.contributors.filter(({ share }) => share >= LEAST_SHARE).map(
     ({ metric, share }) => `${metricLabel(metric, unitOf(info, metric))} ${formatShare(share)}`,
   );
   return html`<li
