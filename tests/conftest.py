@@ -1,1 +1,7 @@
-pytest_plugins = ["fixtures.broker", "fixtures.postgres", "fixtures.product", "fixtures.page", "fixtures.gateway"]
+pytest_plugins = [
+    "fixtures.broker",
+    "fixtures.postgres",
+    "fixtures.product",
+    "fixtures.page",
+    "fixtures.gateway",
+]
