@@ -18,7 +18,6 @@ def test_a_gateway_killed_under_1000_messages_a_second_loses_and_doubles_nothing
     password = product.user("line", "edge")
     begin = datetime.now(UTC).replace(microsecond=0)
     sent = 0
-    late = []
 
     def send() -> None:
         nonlocal sent
@@ -37,7 +36,6 @@ def test_a_gateway_killed_under_1000_messages_a_second_loses_and_doubles_nothing
             time.sleep(0.005)
         for info in infos:
             info.wait_for_publish(30)
-        late.append(time.monotonic() - start - SECONDS)
         client.close()
 
     sender = threading.Thread(target=send)
@@ -53,6 +51,42 @@ def test_a_gateway_killed_under_1000_messages_a_second_loses_and_doubles_nothing
 
     until(lambda: len(stored()) >= sent, 60)
     assert sorted(stored()) == [float(number) for number in range(sent)]
+
+
+def test_a_stop_under_load_takes_less_than_10_s_and_keeps_what_was_acknowledged(product: Product) -> None:
+    password = product.user("line", "edge")
+    begin = datetime.now(UTC).replace(microsecond=0)
+    client = PlainClient(product.mqtt_port, "line", password)
+    client._client.max_inflight_messages_set(2000)
+    assert client.connect()
+    stopped = threading.Event()
+    infos = []
+
+    def send() -> None:
+        while not stopped.is_set():
+            number = len(infos)
+            row = {"ts": (begin + timedelta(milliseconds=number)).isoformat(), "n_count": number}
+            infos.append(client._client.publish("enms/telemetry/m0", json.dumps(row), qos=1))
+            time.sleep(0.001)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    time.sleep(2)
+    began = time.monotonic()
+    assert product.stop() == 0
+    assert time.monotonic() - began < 10
+    stopped.set()
+    sender.join()
+    client.close()
+    acknowledged = {
+        float(number) for number, info in enumerate(infos) if info.rc == 0 and info.is_published()
+    }
+    assert len(acknowledged) > 500
+    product.output.unlink()
+    product.start()
+    until(lambda: acknowledged <= set(values(product, "m0", begin)), 30)
+    found = values(product, "m0", begin)
+    assert len(found) == len(set(found))
 
 
 def values(product: Product, machine: str, begin: datetime) -> list[float]:
