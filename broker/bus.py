@@ -20,9 +20,10 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from broker.channels import SERVICE, STATUS, Channel, Telemetry
-from broker.messages import Message, Service, ServiceState, Status, encode
+from broker.messages import Message, ServiceState, encode
+from broker.presence import Presence
 from broker.stream import Delivery, Stream
-from broker.topics import ServiceTopic, StatusTopic, Topic
+from broker.topics import ServiceTopic, Topic
 
 BACKOFF_FIRST_S: Final = 0.2
 BACKOFF_MOST_S: Final = 15.0
@@ -111,9 +112,8 @@ class Bus:
         self._up = asyncio.Event()
         self._connection: _Connection | None = None
         self._task: asyncio.Task[None] | None = None
-        self._alive = None if silent else _Alive(username, service, version)
+        self._presence = None if silent else Presence(username, service, version)
         self._log = log.bind(bus=username)
-        self.dependencies: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
         """Start connecting, for ever, in the background."""
@@ -133,6 +133,11 @@ class Bus:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+
+    @property
+    def dependencies(self) -> dict[str, str]:
+        """What the service said last of what it depends on."""
+        return {} if self._presence is None else self._presence.dependencies
 
     @property
     def connected(self) -> bool:
@@ -175,14 +180,15 @@ class Bus:
 
     def set_state(self, state: ServiceState, dependencies: dict[str, str] | None = None) -> None:
         """Say how the service is: `starting`, `ok` or `degraded`, and what it depends on."""
-        self.dependencies = dependencies or {}
-        if self._alive is not None:
-            self._alive.state = state
+        if self._presence is not None:
+            self._presence.state = state
+            self._presence.dependencies = dependencies or {}
         self._say(up=True)
 
     def _say(self, *, up: bool) -> None:
-        if self._alive is not None:
-            self._alive.keep(self, up=up)
+        if self._presence is not None:
+            channel: Channel[Any, Any] = SERVICE if isinstance(self._presence.where, ServiceTopic) else STATUS
+            self.keep(channel, self._presence.where, self._presence.now(up=up))
 
     async def _deliver(self, channel: Channel[Any, Any], topic: str, payload: bytes) -> None:
         properties = None
@@ -246,9 +252,9 @@ class Bus:
             ReceiveMaximum=RECEIVE_MAXIMUM,
         )
         will = None
-        if self._alive is not None:
-            topic = f"{self.address.root}/{self._alive.topic}"
-            will = aiomqtt.Will(topic, self._alive.will(), qos=1, retain=True)
+        if self._presence is not None:
+            topic = f"{self.address.root}/{self._presence.where}"
+            will = aiomqtt.Will(topic, self._presence.will(), qos=1, retain=True)
         client = aiomqtt.Client(
             self.address.host,
             self.address.port,
@@ -321,34 +327,6 @@ def _properties(packet: int, **values: int) -> Properties:
     for name, value in values.items():
         setattr(properties, name, value)
     return properties
-
-
-class _Alive:
-    """How a client shows that it is there: the state of a service, or the status of a plain client."""
-
-    def __init__(self, username: str, service: str | None, version: str) -> None:
-        self._service = service
-        self._version = version
-        self._started = datetime.now(UTC)
-        self._username = username
-        self.state: ServiceState = "starting"
-
-    @property
-    def topic(self) -> str:
-        return str(ServiceTopic(self._service) if self._service else StatusTopic(self._username))
-
-    def will(self) -> bytes:
-        return encode(self._said("lost", {}) if self._service else Status(state="offline"))
-
-    def keep(self, bus: Bus, *, up: bool) -> None:
-        if self._service:
-            said = self._said(self.state if up else "stopped", bus.dependencies)
-            bus.keep(SERVICE, ServiceTopic(self._service), said)
-        else:
-            bus.keep(STATUS, StatusTopic(self._username), Status(state="online" if up else "offline"))
-
-    def _said(self, state: ServiceState, dependencies: dict[str, str]) -> Service:
-        return Service(state=state, version=self._version, started=self._started, dependencies=dependencies)
 
 
 def backoff_s(attempt: int, jitter: float) -> float:

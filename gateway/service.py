@@ -126,23 +126,19 @@ class Gateway:
         return make_server(create_app(context), config.host, config.http_port)
 
     async def _watch_database(self) -> None:
+        """Ask the database every second how it is, and tell the bus whenever a dependency changed."""
+        told: dict[str, str] = {}
         while True:
-            before = self.dependencies()
             try:
                 await self.store.ping()
                 self.database = "ok" if self._ready.is_set() else "starting"
             except StoreUnavailableError as error:
                 self.database = str(error)
-            if self.dependencies() != before or not self._told:
-                self._tell_state()
+            found = self.dependencies()
+            if found != told:
+                self.bus.set_state("ok" if set(found.values()) == {"ok"} else "degraded", found)
+                told = found
             await asyncio.sleep(PING_S if self.database == "ok" else 0.2)
-
-    _told = False
-
-    def _tell_state(self) -> None:
-        found = self.dependencies()
-        self._told = True
-        self.bus.set_state("ok" if set(found.values()) == {"ok"} else "degraded", found)
 
     async def _start_from_database(self) -> None:
         """Bring the tables up to date and remember what they hold, as soon as there is a database."""
