@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from detector.config import Tuning
-from detector.models import ResidualModel
+from detector.models import learn_best
 from detector.rows import Rows
 from detector.tracker import Looked, Tracker
 from detector.windows import LiveRow
@@ -29,7 +29,7 @@ class Streamed:
         values = np.array([[float(value) for value in table[name]] for name in table.columns]).T
         rising = np.concatenate([[True], ts_s[1:] > np.maximum.accumulate(ts_s)[:-1]])
         past = Rows(tuple(table.columns), ts_s, values).where(rising)
-        model = ResidualModel.learn(past, self._tuning)
+        model = learn_best(past, self._tuning)
         self._tracker = Tracker.start("evaluated", model, "1", past, self._tuning)
         self._last_s = float(ts_s.max())
         warming = np.flatnonzero(past.ts_s > self._last_s - model.span_s)
@@ -55,7 +55,7 @@ class Streamed:
         looked = self._tracker.take(LiveRow(ts_s, row))
         rows = self._tracker.refit_rows()
         if rows is not None:
-            self._tracker.adopt(type(self._tracker.model).learn(rows, self._tuning))
+            self._tracker.adopt(learn_best(rows, self._tuning))
         return looked
 
 

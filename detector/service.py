@@ -129,10 +129,15 @@ class _Service:
         if tracker is None:
             return
         seen = looked.explanation
-        if outcome.expected_due and seen is not None and seen.views and looked.score == looked.score:
+        if outcome.expected_due and seen is not None and seen.views:
             state = tracker.state(seen)
-            told = events.expected(live.machine, looked.ts_s, seen, state=state, score=looked.score)
-            self._bus.keep(EXPECTED, ExpectedTopic(live.machine), told)
+            told = None
+            if looked.held:  # nothing is expected of a machine that changes over, and nothing is strange
+                told = events.expected(live.machine, looked.ts_s, Explanation(()), state=state, score=0.0)
+            elif looked.score == looked.score:
+                told = events.expected(live.machine, looked.ts_s, seen, state=state, score=looked.score)
+            if told is not None:
+                self._bus.keep(EXPECTED, ExpectedTopic(live.machine), told)
         await self._publish(live, looked.told, seen, looked.score)
 
     async def _publish(

@@ -14,12 +14,13 @@ from detector.windows import LiveRow, Window
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What one row led to. `score` is NaN where nothing could be said."""
+    """What one row led to. `score` is NaN where nothing can be said; `held` while it changes over."""
 
     ts_s: float
     score: float
     told: tuple[Told, ...] = ()
     explanation: Explanation | None = None
+    held: bool = False
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class Tracker:
     _since_refit: int = 0
     _remembered_s: float = -np.inf
     _explained: Explanation | None = None
+    _settled_at_s: float = -np.inf
 
     @classmethod
     def start(cls, machine: str, model: Model, version: str, past: Rows, tuning: Tuning) -> "Tracker":
@@ -82,23 +84,25 @@ class Tracker:
     def warm(self, row: LiveRow) -> None:
         """Fill window and memory with a row of the past, without a verdict."""
         self._window.add(row, self.model.span_s)
-        self._remember(row, float(self.model.score(self._window.rows)[-1]))
+        self._remember(row, self._score(self._window.rows))
 
     def take(self, row: LiveRow, *, explain: bool = False) -> Looked:
         """Score one row, later than all before, and step the verdict; explained when asked or suspicious."""
         self._window.add(row, self.model.span_s)
         rows = self._window.rows
-        score = float(self.model.score(rows)[-1])
+        score = self._score(rows)
         explanation = None
         if explain or score >= 1.0 or self.open:
             explanation = self.model.explain(rows)
         metric = explanation.views[0].metric if explanation and explanation.views else self.model.metrics[0]
-        seen = Seen(row.ts_s, score, metric, self._excess_kw(explanation))
-        self._verdict, told = step(self._verdict, seen, self.model.span_s, self.tuning)
+        held = row.ts_s < self._settled_at_s
+        seen = Seen(row.ts_s, score, metric, self._excess_kw(explanation), held)
+        self._verdict, told = step(self._verdict, seen, self.model.span_s, self.tuning, self.model.patience_s)
         self._remember(row, score)
         if explanation is not None and explanation.views:
             self._explained = explanation
-        return Looked(row.ts_s, score, tuple(told), explanation or (self._explained if told else None))
+        shown = explanation or (self._explained if told else None)
+        return Looked(row.ts_s, score, tuple(told), shown, held)
 
     def vanish(self) -> tuple[tuple[Told, ...], Explanation | None]:
         """Close what is open because the machine's data stopped."""
@@ -140,12 +144,17 @@ class Tracker:
         self.model = model
         self.refits += 1
 
+    def _score(self, rows: Rows) -> float:
+        """Score the last row; NaN until what the model saw earlier has calmed down."""
+        self._settled_at_s = max(self._settled_at_s, self.model.settled_at_s(rows))
+        return float("nan") if rows.ts_s[-1] < self._settled_at_s else float(self.model.score(rows)[-1])
+
     def _remember(self, row: LiveRow, score: float) -> None:
         if row.ts_s - self._remembered_s < 0.75 * self.model.period_s:
             return
         self._remembered_s = row.ts_s
         self._since_refit += 1
-        if score < 1.0:
+        if not score >= 1.0:
             self._fresh.append((row.ts_s, self._window.rows.values[-1].copy()))
 
     def _excess_kw(self, explanation: Explanation | None) -> float | None:

@@ -12,7 +12,7 @@ from broker.messages import ModelCard
 from detector.config import DetectorConfig
 from detector.history import HistoryClient, Past
 from detector.live import MachineLive, install
-from detector.models import TooFewRowsError, WrongModelError
+from detector.models import TooFewRowsError, WrongModelError, learn_best
 from detector.rows import Rows
 from detector.store import ModelStore, Stored
 from detector.tracker import Tracker
@@ -84,7 +84,7 @@ class Trainer:
         if tracker is None:
             return
         try:
-            model = await asyncio.to_thread(type(tracker.model).learn, rows, self._config.tuning)
+            model = await asyncio.to_thread(learn_best, rows, self._config.tuning)
         except TooFewRowsError as error:
             log.warning("not refitted", machine=live.machine, why=str(error))
         else:

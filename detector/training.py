@@ -9,7 +9,7 @@ import numpy as np
 
 from broker.messages import ModelCard, Training
 from detector.config import DetectorConfig, Tuning
-from detector.models import Model, ResidualModel, TooFewRowsError
+from detector.models import Model, TooFewRowsError, learn_best
 from detector.rows import Rows, thinned, usual_period_s
 
 MODEL: Final = "normal"
@@ -92,7 +92,7 @@ def learn(rows: Rows, config: DetectorConfig) -> tuple[Model, Rows]:
         msg = f"{len(rows)} rows may be learnt from; it takes {wanted}"
         raise TooFewRowsError(msg)
     used = thinned(rows, config.tuning)
-    return ResidualModel.learn(used, config.tuning), used
+    return learn_best(used, config.tuning), used
 
 
 def card(machine: str, version: str, model: Model, used: Rows, now: datetime) -> ModelCard:

@@ -51,12 +51,16 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A scored row. `score` is 1 at the threshold, or NaN; `excess_kw` is power less what is expected."""
+    """A scored row. `score` is 1 at the threshold, or NaN; `excess_kw` is power less what is expected.
+
+    `held` says that there is no score because the machine changes over.
+    """
 
     ts_s: float
     score: float
     metric: str
     excess_kw: float | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +78,27 @@ def anomaly_id(machine: str, started_s: float, metric: str) -> str:
     return hashlib.sha256(f"{machine}|{start}|{metric}".encode()).hexdigest()[:20]
 
 
-def step(verdict: Verdict, seen: Seen, span_s: float, tuning: Tuning) -> tuple[Verdict, list[Told]]:
+def step(
+    verdict: Verdict, seen: Seen, span_s: float, tuning: Tuning, patience_s: float = 0.0
+) -> tuple[Verdict, list[Told]]:
     """Take one row in order of time; return the new verdict and what is to be told.
 
-    Opens after `patience_rows` rows in a row at or above the threshold, and counts from the first of them.
-    Closes when the score has stayed below `calm_ratio` for `calm_windows` windows. A row without a score
-    changes nothing. After a hole of `hole_windows` windows an open episode is closed as of its last row.
+    Opens after `patience_rows` rows in a row at or above the threshold, the last of them `patience_s` after
+    the first at the least, and counts from the first. Closes when the score has stayed below `calm_ratio`
+    for `calm_windows` windows. A row without a score changes nothing, but that in a change-over what was
+    above or calm before counts no more. After a hole of `hole_windows` windows an open episode is closed as
+    of its last row.
     """
     told: list[Told] = []
     if verdict.last_s is not None and seen.ts_s - verdict.last_s > tuning.hole_windows * span_s:
         verdict, told = vanish(verdict)
     if seen.score != seen.score:
-        return replace(verdict, last_s=seen.ts_s), told
+        verdict = replace(verdict, last_s=seen.ts_s)
+        return (replace(verdict, above_s=None, above_rows=0, calm_s=None) if seen.held else verdict), told
     hours = (seen.ts_s - verdict.last_s) / 3600.0 if verdict.last_s is not None else 0.0
     verdict = _count(verdict, seen, tuning)
     if verdict.episode is None:
-        verdict, more = _maybe_open(verdict, seen, span_s, tuning)
+        verdict, more = _maybe_open(verdict, seen, span_s, tuning, patience_s)
     else:
         verdict, more = _go_on(verdict, verdict.episode, seen, hours, span_s * tuning.calm_windows)
     return verdict, told + more
@@ -118,8 +127,12 @@ def _count(verdict: Verdict, seen: Seen, tuning: Tuning) -> Verdict:
     )
 
 
-def _maybe_open(verdict: Verdict, seen: Seen, span_s: float, tuning: Tuning) -> tuple[Verdict, list[Told]]:
+def _maybe_open(
+    verdict: Verdict, seen: Seen, span_s: float, tuning: Tuning, patience_s: float
+) -> tuple[Verdict, list[Told]]:
     if verdict.above_rows < tuning.patience_rows or verdict.above_s is None:
+        return verdict, []
+    if seen.ts_s - verdict.above_s < patience_s:
         return verdict, []
     started = verdict.above_s
     episode = Episode(

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
 from detector.config import Tuning
@@ -76,6 +77,19 @@ class Model(ABC):
     @abstractmethod
     def explain(self, rows: Rows) -> Explanation:
         """Explain the last row from the window that ends there."""
+
+    @property
+    def patience_s(self) -> float:
+        """For how long a score must at least have been above the threshold before it is believed."""
+        return 0.0
+
+    def settled_at_s(self, rows: Rows) -> float:
+        """Return until when (epoch s) rows say nothing because of what happened in these; -inf if nothing.
+
+        A score looks back one window; this is for what has effects that last longer.
+        """
+        del rows
+        return -np.inf
 
     @abstractmethod
     def pack(self) -> tuple[dict[str, NDArray], dict[str, object]]:  # type: ignore[type-arg]

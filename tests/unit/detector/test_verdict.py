@@ -111,3 +111,25 @@ def test_every_run_opens_and_closes_in_turn_with_one_id(rows: list[tuple[float, 
         if one.phase == "closed":
             current = None
     assert current is None
+
+
+def test_what_was_above_before_a_change_over_counts_no_more() -> None:
+    verdict, told = run([2.0, 2.0])
+    assert (told, verdict.above_rows) == ([], 2)
+    verdict, told = step(verdict, Seen(1002.0, float("nan"), "power_kw", held=True), SPAN_S, TUNING)
+    assert (told, verdict.above_rows, verdict.above_s) == ([], 0, None)
+
+
+def test_an_open_episode_is_held_through_a_change_over() -> None:
+    verdict, _ = run([2.0] * 5)
+    held, told = step(verdict, Seen(1005.0, float("nan"), "power_kw", held=True), SPAN_S, TUNING)
+    assert told == []
+    assert held.episode == verdict.episode
+
+
+def test_an_episode_opens_once_patience_has_passed_however_many_rows_come() -> None:
+    verdict, opened = Verdict("m"), list[float]()
+    for second in range(120):
+        verdict, told = step(verdict, Seen(float(second), 2.0, "power_kw"), SPAN_S, TUNING, patience_s=60.0)
+        opened += [one.ts_s for one in told if one.phase == "opened"]
+    assert opened == [60.0]
