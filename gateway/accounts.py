@@ -52,11 +52,12 @@ class MqttLogin:
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Who is asking."""
+    """Who is asking; people have a session, which ends at `until`."""
 
     name: str
     role: Role
     token_hash: bytes = b""
+    until: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -159,10 +160,11 @@ class Accounts:
             msg = f"{name} is a {account.role}: it talks MQTT, it does not log in here"
             raise LoginRefusedError(msg)
         token = secrets.token_urlsafe(32)
-        who = Who(account.name, Role(account.role), _hash(token))
-        await self._store.add_session(who.token_hash, who.name, now, now + SESSION)
+        until = now + SESSION
+        who = Who(account.name, Role(account.role), _hash(token), until)
+        await self._store.add_session(who.token_hash, who.name, now, until)
         await self._audit(who.name, "logged in", address)
-        return token, now + SESSION, who
+        return token, until, who
 
     async def who(self, token: str) -> Who:
         """Return who a session's token belongs to. Raises LoginRefusedError when it has ended."""
@@ -170,16 +172,15 @@ class Accounts:
         if session is None:
             msg = "the session has ended; log in again"
             raise LoginRefusedError(msg)
-        return Who(session.account, Role(session.role), session.token_hash)
+        return Who(session.account, Role(session.role), session.token_hash, session.expires_at)
 
     async def open_mqtt(self, who: Who) -> MqttLogin:
         """Make a broker user for one tab of a session. Raises AccountError where a service of ours asks."""
         if not who.token_hash:
             msg = f"{who.name} is a service with a broker user of its own; a tab's is for who has logged in"
             raise AccountError(msg)
-        made = MqttLogin(
-            f"{who.name}{TAB}{secrets.token_hex(5)}", secrets.token_urlsafe(18), self._now() + self._login
-        )
+        name = f"{who.name}{TAB}{secrets.token_hex(5)}"
+        made = MqttLogin(name, secrets.token_urlsafe(18), self._tab_ends(who))
         await self._store.add_broker_login(
             BrokerLogin(made.username, who.name, who.token_hash, made.expires_at)
         )
@@ -191,7 +192,7 @@ class Accounts:
 
         Raises LoginRefusedError when it is not this session's, or gone.
         """
-        until = self._now() + self._login
+        until = self._tab_ends(who)
         mine = {one.username for one in await self._logins_of(who)}
         if username not in mine:
             msg = "this connection's log-in has ended; open a new one"
@@ -225,6 +226,11 @@ class Accounts:
     async def _end_sessions(self, name: str) -> None:
         await self._store.remove_sessions_of(name)
         await self._drop(await self._store.broker_logins(account=name))
+
+    def _tab_ends(self, who: Who) -> datetime:
+        """Return when a tab's broker user ends if it begins or is renewed now: never after its session."""
+        ends = self._now() + self._login
+        return ends if who.until is None else min(ends, who.until)
 
     async def _logins_of(self, who: Who) -> list[BrokerLogin]:
         return await self._store.broker_logins(token_hash=who.token_hash) if who.token_hash else []

@@ -220,6 +220,15 @@ def test_a_tab_is_cut_off_when_its_time_is_over_unless_it_renews(gateway: Runnin
         is_problem(gateway.client(short["access_token"]).post("session/renew", json=late), 401)
 
 
+def test_a_tab_never_outlives_its_session(gateway: RunningGateway) -> None:
+    with gateway.logins_last(100 * 3600):
+        found = gateway.log_in("anna")
+        body = {"mqtt_username": found["mqtt"]["username"]}
+        renewed = gateway.client(found["access_token"]).post("session/renew", json=body).json()
+    assert found["mqtt"]["expires_at"] == found["expires_at"]
+    assert renewed["expires_at"] == found["expires_at"]
+
+
 def test_nobody_renews_the_tab_of_another(gateway: RunningGateway) -> None:
     hers = gateway.log_in("olga")["mqtt"]["username"]
     other_session = gateway.log_in("anna")["mqtt"]["username"]
