@@ -23,7 +23,8 @@ SETTLE_S: Final = 10.0
 """No training while a machine's past is still being delivered, or it would learn the first hours alone."""
 LOOK_AGAIN_S: Final = 2.0
 LOOK_AGAIN_MOST_S: Final = 120.0
-"""History that had fewer rows than were seen is asked again after this, twice as long each time."""
+"""History that has too few rows yet is asked again after this, twice as long each time, and then no more
+until enough has been seen: what is stored may lag behind, and what came before we listened is not seen."""
 
 log = structlog.get_logger()
 
@@ -50,33 +51,44 @@ class Trainer:
         return max(self._config.train_rows, 2 * live.trained_rows)
 
     def due(self, live: MachineLive, now: datetime) -> bool:
-        """Whether history should be looked at: never done yet, or enough has come since."""
+        """Whether to look at history: never done yet, enough has come since, or it may have lagged."""
         now_s = now.timestamp()
-        if now_s < live.look_after_s or now_s - live.late_at_s < SETTLE_S:
+        if now_s - live.late_at_s < SETTLE_S:
             return False
         if live.known_rows is None:
             return True
         wanted = self.wanted_rows(live)
         if live.trained_rows and wanted > RETRAIN_UP_TO_ROWS:
             return False
-        return live.known_rows + live.seen >= wanted
+        if live.known_rows + live.seen >= wanted:
+            return True
+        waiting = not live.trained_rows and live.look_wait_s < LOOK_AGAIN_MOST_S
+        return waiting and now_s >= live.look_after_s
 
     async def look(self, live: MachineLive) -> None:
         """Load a stored model at first, and train when there is enough history. Raises NoHistoryError."""
         first, now = live.known_rows is None, datetime.now(UTC)
         past = await self._history.past(live.machine, now, self._config.history_days)
         rows = await asyncio.to_thread(past.rows)
-        # What was seen and is not in the history yet is still to come.
-        live.seen = max(0, (live.known_rows or 0) + live.seen - len(rows))
-        live.known_rows = len(rows)
+        enough = self.counted(live, len(rows), now)
         if first and await self._load(live, past, rows):
             return
-        if len(rows) >= self.wanted_rows(live):
-            live.look_wait_s = LOOK_AGAIN_S
+        if enough:
             await self._train(live, past, rows)
-        else:
-            live.look_after_s = now.timestamp() + live.look_wait_s
-            live.look_wait_s = min(2 * live.look_wait_s, LOOK_AGAIN_MOST_S)
+
+    def counted(self, live: MachineLive, rows: int, now: datetime) -> bool:
+        """Note how many rows history has; returns whether that is enough to train."""
+        wanted, believed = self.wanted_rows(live), (live.known_rows or 0) + live.seen
+        live.known_rows = rows
+        if rows >= wanted:
+            live.seen, live.look_wait_s = 0, LOOK_AGAIN_S
+            return True
+        # Seen and not stored is still to come; but where that was believed already, history is right.
+        live.seen = 0 if believed >= wanted else max(0, believed - rows)
+        live.look_wait_s = LOOK_AGAIN_S if believed >= wanted else live.look_wait_s
+        live.look_after_s = now.timestamp() + live.look_wait_s
+        live.look_wait_s = min(2 * live.look_wait_s, LOOK_AGAIN_MOST_S)
+        return False
 
     async def refit(self, live: MachineLive, rows: Rows) -> None:
         """Refit the model in service on what it remembers; what cannot be learnt from changes nothing."""
