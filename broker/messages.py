@@ -136,7 +136,7 @@ class Contributor(Struct, frozen=True, kw_only=True):
 
 
 class Deviation(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`absolute` in the metric's unit, `pct` of the expected value (left out where that is 0)."""
+    """`absolute` in the metric's unit, `pct` of the expected value: left out for 0, and for °C and °F."""
 
     absolute: float
     sigma: float

@@ -42,6 +42,9 @@ UNITS: Final[dict[str, str]] = {
 }
 """Unit by ending. Where several fit, the longest decides: `_l_min` before `_min`, `_mm_s` before `_s`."""
 
+NO_TRUE_ZERO: Final = frozenset({"°C", "°F"})
+"""Units whose zero is a convention, so that a percentage of a value means nothing."""
+
 _BY_LENGTH: Final = tuple(sorted(UNITS, key=len, reverse=True))
 
 

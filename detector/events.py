@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from broker.messages import Anomaly, Contributor, Deviation, Expected, ExpectedMetric, ModelRef
+from broker.units import NO_TRUE_ZERO, unit_of
 from detector.kinds import anomaly_type, severity
 from detector.models import Explanation, MetricView
 from detector.verdict import Told
@@ -36,7 +37,8 @@ def anomaly(
     episode = told.episode
     view = next((one for one in explanation.views if one.metric == episode.metric), explanation.views[0])
     absolute = view.window_value - view.window_expected
-    pct = 100.0 * absolute / abs(view.window_expected) if view.window_expected else None
+    ratio = view.window_expected != 0.0 and unit_of(view.metric) not in NO_TRUE_ZERO
+    pct = 100.0 * absolute / abs(view.window_expected) if ratio else None
     return Anomaly(
         anomaly_id=episode.anomaly_id,
         phase=told.phase,

@@ -86,6 +86,21 @@ def test_an_event_has_every_field_in_the_metrics_own_unit() -> None:
     assert (closed.score, closed.contributors[0].share) == (5.0, 1.0)
 
 
+def test_a_temperature_deviates_by_degrees_and_not_by_a_percentage() -> None:
+    episode = Episode("abc", "outdoor_temperature_c", 1000.0, 5.0, 1010.0, "info", 0.0, None)
+    view = replace(POWER, metric="outdoor_temperature_c")
+    situation = Situation(
+        "hvac-1",
+        "HVAC",
+        "running",
+        1.0,
+        ModelRef(name="normal", version="1"),
+        datetime(2026, 3, 9, tzinfo=UTC),
+    )
+    event = anomaly(Told("opened", episode, 1010.0), Explanation((view,)), situation)
+    assert (event.deviation.absolute, event.deviation.pct) == (10.0, None)
+
+
 def test_what_is_expected_is_for_the_single_reading() -> None:
     told = expected("press-7", 1000.0, Explanation((POWER,)), state="running", score=0.4)
     assert told.metrics["power_kw"].expected == 40.0
