@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import os
 import signal
 import socket
 import sys
@@ -47,7 +48,7 @@ def check_ports(settings: Settings) -> None:
                 pass
         except OSError as error:
             msg = (
-                f"port {port} of {settings.host}, wanted for {purpose}, cannot be used ({error.strerror}); "
+                f"port {port} of {settings.host}, wanted for {purpose}, cannot be used ({os.strerror(error.errno or 0)}); "
                 f"choose another with {option} or ENMS_{name.upper()}"
             )
             raise CannotStartError(msg) from error
