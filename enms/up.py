@@ -48,7 +48,8 @@ def check_ports(settings: Settings) -> None:
                 pass
         except OSError as error:
             msg = (
-                f"port {port} of {settings.host}, wanted for {purpose}, cannot be used ({os.strerror(error.errno or 0)}); "
+                f"port {port} of {settings.host}, wanted for {purpose}, cannot be used "
+                f"({os.strerror(error.errno or 0)}); "
                 f"choose another with {option} or ENMS_{name.upper()}"
             )
             raise CannotStartError(msg) from error
