@@ -49,8 +49,7 @@ def check_ports(settings: Settings) -> None:
         except OSError as error:
             msg = (
                 f"port {port} of {settings.host}, wanted for {purpose}, cannot be used "
-                f"({os.strerror(error.errno or 0)}); "
-                f"choose another with {option} or ENMS_{name.upper()}"
+                f"({os.strerror(error.errno or 0)}); choose another with {option} or ENMS_{name.upper()}"
             )
             raise CannotStartError(msg) from error
 

@@ -90,9 +90,7 @@ def test_a_recorded_fault_is_found_on_the_bus_over_http_and_as_a_toast(
     events = [json.loads(payload) for _, payload in heard]
     opened = [one for one in events if one["phase"] == "opened"]
     rows = [experiment.row_at(datetime.fromisoformat(one["ts"]), ends_at) for one in opened]
-    print(
-        f"fault from row {fault}; opened at rows {rows}; first event as it came: {heard[0][1] if heard else None}"
-    )
+    print(f"fault from row {fault}; opened at rows {rows}; {heard[:1]}")
     assert any(experiment.faulty[row] for row in rows), f"opened at rows {rows}, the fault is at {fault}"
     quiet = range(fault - QUIET_ROWS, fault)
     assert not [row for row in rows if row in quiet], f"opened at rows {rows}, the fault is at {fault}"
