@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -27,6 +27,7 @@ from gateway.teller import Teller
 PING_S: Final = 1.0
 REAP_S: Final = 2.0
 UPKEEP_S: Final = 3600.0
+REFUSALS_KEPT: Final = timedelta(days=30)
 FLUSH_S: Final = 2.0
 log = structlog.get_logger()
 
@@ -179,8 +180,13 @@ class Gateway:
     async def _upkeep(self) -> None:
         while True:
             with suppress(StoreUnavailableError):
-                await self.store.make_partitions(datetime.now(UTC))
+                await self.tidy(datetime.now(UTC))
             await asyncio.sleep(UPKEEP_S)
+
+    async def tidy(self, now: datetime) -> None:
+        """Make the partitions to come and forget old refusals. Raises StoreUnavailableError."""
+        await self.store.make_partitions(now)
+        await self.store.drop_rejected(before=now - REFUSALS_KEPT)
 
 
 async def run(config: GatewayConfig) -> None:

@@ -1,6 +1,7 @@
 """The HTTP API against a real broker and a real database: what it answers, and what a bad question gets."""
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,9 @@ from fixtures.mqtt_client import PlainClient
 from fixtures.postgres import PrivatePostgres
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from broker.messages import Rejected
+from gateway.store import Batch, RejectedRow
 
 NASTY = [
     "",
@@ -247,3 +251,21 @@ def test_none_of_all_this_was_a_fault(gateway: RunningGateway) -> None:
     gateway.client(CLI_TOKEN).get("machines/%00/history")
     assert gateway.said
     assert [line for line in gateway.said if "a request failed" in line] == []
+
+
+def test_refusals_are_kept_for_thirty_days_and_then_forgotten(gateway: RunningGateway) -> None:
+    now = datetime.now(UTC)
+    rows = [
+        RejectedRow(
+            "tidied",
+            Rejected(
+                reason="clock", text="t", topic="x", head="h", size_bytes=1, ts=now - timedelta(days=days)
+            ),
+        )
+        for days in (29, 31)
+    ]
+    store = gateway.gateway.store
+    gateway.wait(store.write(Batch(rejected=rows)))
+    assert len(gateway.wait(store.rejected(source="tidied"))) == 2
+    gateway.wait(gateway.gateway.tidy(now))
+    assert gateway.wait(store.rejected(source="tidied")) == rows[:1]
