@@ -107,10 +107,12 @@ async def _start(settings: Settings, supervisor: Supervisor) -> None:
     environment = settings.environment()
     await supervisor.start(_python("gateway", environment, settings))
     running.tell(settings)
-    await supervisor.start(_python("detector", environment, None))
+    # Together, so that three tiers are left to stop one after the other: within 10 s even if all hang.
+    clients = [_python("detector", environment, None)]
     if settings.demo:
         past = ("--history-days", str(settings.demo_history_days))
-        await supervisor.start(_python("simulate", environment, None, *past))
+        clients.append(_python("simulate", environment, None, *past))
+    await supervisor.start(*clients)
     await _announce(settings, time.monotonic() - began)
 
 

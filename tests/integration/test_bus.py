@@ -117,7 +117,7 @@ async def test_an_event_published_while_the_broker_is_away_arrives_when_it_is_ba
         assert (await stream.batch(1, 1))[0].topic == "anomaly/m"
 
 
-async def test_a_second_bus_with_an_event_channel_refuses_to_keep_it(broker: PrivateBroker) -> None:
+async def test_an_event_cannot_be_kept_as_a_state(broker: PrivateBroker) -> None:
     bus = broker.bus("detector")
     with pytest.raises(ValueError, match="is an event, not a state"):
         bus.keep(ANOMALY, AnomalyTopic("m"), None)

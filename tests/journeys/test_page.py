@@ -6,7 +6,7 @@ import signal
 import time
 
 from fixtures.page import Tab, tab
-from fixtures.product import Product
+from fixtures.product import Product, until
 from playwright.sync_api import Browser, Locator, expect
 
 
@@ -76,10 +76,7 @@ def test_a_log_out_ends_the_live_connection_and_a_wrong_password_is_told(
         password.fill("wrong")
         page.page.get_by_role("button", name="Log in").click()
         expect(page.page.get_by_role("alert")).to_contain_text("user name or password is wrong")
-    began = time.monotonic()
-    while broker_tabs(product) and time.monotonic() - began < 5:
-        time.sleep(0.1)
-    assert broker_tabs(product) == []
+    until(lambda: not broker_tabs(product))
 
 
 def test_the_api_describes_itself_with_nothing_from_elsewhere(product: Product, browser: Browser) -> None:
