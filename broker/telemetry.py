@@ -1,85 +1,81 @@
-"""What devices really send, read without trust: readings, states, and what had to be refused.
+"""What devices really send, read without trust: rows, states, and what had to be refused.
 
 A message is an object of numbers by metric, a list of those, or on a metric's own topic a bare number
 or `{"ts": …, "value": …}`. Booleans are 1 and 0, null is no reading, one level of nesting is flattened
 with a dot, a text is a state unless the name carries a unit. What cannot be taken is refused by itself
 and the rest of the message is kept.
+
+Nearly every message is one flat object of numbers with the same names as the one before. Those are read
+here, by the shape learnt once; whatever differs goes to `broker.careful`, which decides what is right.
 """
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, Final
 
 import msgspec
 
-from broker.topics import BadTopicError, MetricTopic, TelemetryTopic, check_level
-from broker.units import unit_of
+from broker import careful
+from broker.careful import (
+    FUTURE,
+    LARGEST,
+    MAX_BYTES,
+    MAX_FIELDS,
+    MAX_ROWS,
+    MAX_TEXT,
+    PAST,
+    TIME_FIELDS,
+    Json,
+    RefusedError,
+    read_time,
+)
+from broker.numbering import CLIENT_FIELD, NUMBERING_FIELDS, Number, number_in, number_of
+from broker.rows import Parsed, Reading, Refusal, Row, State
+from broker.topics import BadTopicError
 
-MAX_BYTES: Final = 256 * 1024
-MAX_FIELDS: Final = 256
-MAX_ROWS: Final = 5000
-MAX_TEXT: Final = 256
-PAST: Final = timedelta(days=400)
-FUTURE: Final = timedelta(days=1)
-TIME_FIELDS: Final = ("ts", "timestamp", "time")
-NUMBERING_FIELDS: Final = ("seq", "boot")
+__all__ = [
+    "FUTURE",
+    "MAX_BYTES",
+    "MAX_FIELDS",
+    "MAX_ROWS",
+    "MAX_TEXT",
+    "NUMBERING_FIELDS",
+    "PAST",
+    "TIME_FIELDS",
+    "Number",
+    "Parsed",
+    "Reading",
+    "Refusal",
+    "Row",
+    "State",
+    "number_of",
+    "read",
+    "read_time",
+]
 
-_MILLISECONDS_FROM: Final = 1e11  # as seconds this is the year 5138, as milliseconds 1973
-_LARGEST: Final = 1e300  # a sum of a year of them stays finite
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_TOPICS: Final = 65_536
+MAX_SHAPES: Final = 4096
+MAX_SHAPE_NAMES: Final = 100_000
+"""Names in all shapes together: what shapes of the longest names may hold of memory."""
 
-Json = dict[str, "Json"] | list["Json"] | str | float | int | bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One number. Its identity is (machine, metric, ts)."""
-
-    machine: str
-    metric: str
-    ts: datetime
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """One text, such as `operating_mode` = `idle`."""
-
-    machine: str
-    field: str
-    ts: datetime
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a message, or one `field` of it, was not taken. `reason` is one of a few words for counting."""
-
-    reason: str
-    text: str
-    field: str | None = None
-
-
-@dataclass(slots=True)
-class Parsed:
-    """What a message held. `machine` is empty where the topic names none that may exist."""
-
-    machine: str = ""
-    readings: list[Reading] = field(default_factory=list)
-    states: list[State] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
-
-    def refuse(self, reason: str, text: str, name: str | None = None) -> None:
-        """Note a refusal of the whole message, or of the field called `name`."""
-        self.refusals.append(Refusal(reason, text, name))
+_FLOATS: Final = frozenset((float,))
+_NUMBERS: Final = frozenset((float, int))
+_decode: Final = msgspec.json.Decoder().decode
 
 
-class _RefusedError(ValueError):
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
+class _Shape(msgspec.Struct, frozen=True):
+    """An object's names, known to be sound: which is the time, which are metrics."""
+
+    time: str | None
+    metrics: tuple[str, ...]
+    pick: Callable[[dict[str, Json]], Any]
+    numbered: bool
+
+
+_shapes: dict[tuple[str, ...], _Shape] = {}
+_shape_names = 0
 
 
 def read(topic: str, payload: bytes, arrived: datetime) -> Parsed:
@@ -87,181 +83,104 @@ def read(topic: str, payload: bytes, arrived: datetime) -> Parsed:
 
     Never raises: what is wrong is in `refusals`. A message without a time gets the time of arrival.
     """
-    parsed = Parsed()
     try:
-        machine, metric = _where(topic)
-        parsed.machine = machine
-        body = _decode(payload)
-        if metric is not None:
-            _read_metric(parsed, metric, body, arrived)
-        elif isinstance(body, list):
-            _read_list(parsed, body, arrived)
-        elif isinstance(body, dict):
-            _read_row(parsed, body, arrived)
-        else:
-            parsed.refuse("wrong_shape", "telemetry/<machine> carries an object or a list of objects")
-    except _RefusedError as refused:
+        machine, own = _where(topic)
+        body: Json = _decode(payload) if len(payload) <= MAX_BYTES else careful.decode(payload)
+    except (RefusedError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return careful.read(topic, payload, arrived)
+    parsed = Parsed(machine, [], [], [], [])
+    try:
+        if own is None and type(body) is dict:
+            _take_object(parsed, body, arrived)
+        elif own is None and type(body) is list:
+            careful.check_length(body)
+            for number, row in enumerate(body):
+                if type(row) is dict:
+                    _take_object(parsed, row, arrived)
+                else:
+                    careful.take_element(parsed, number, row, arrived)
+        elif own is None or not _take_own(parsed, own, body, arrived):
+            careful.take(parsed, own and own[0], body, arrived)
+    except RefusedError as refused:
         parsed.refuse(refused.reason, str(refused))
     return parsed
 
 
-def _where(topic: str) -> tuple[str, str | None]:
-    try:
-        if topic.count("/") == 1:
-            return TelemetryTopic.parse(topic).machine, None
-        where = MetricTopic.parse(topic)
-    except BadTopicError as error:
-        raise _RefusedError("bad_topic", str(error)) from error
-    return where.machine, where.metric
+@lru_cache(maxsize=MAX_TOPICS)
+def _where(topic: str) -> tuple[str, tuple[str] | None]:
+    """Return the machine, and the metric on its own topic. Topics that are refused are not remembered."""
+    machine, metric = careful.where(topic)
+    return machine, None if metric is None else (metric,)
 
 
-def _decode(payload: bytes) -> Json:
-    if not payload:
-        raise _RefusedError("empty", "the payload is empty")
-    if len(payload) > MAX_BYTES:
-        msg = f"{len(payload)} bytes are more than the {MAX_BYTES} a message may have; send smaller lists"
-        raise _RefusedError("too_large", msg)
-    try:
-        body: Json = msgspec.json.decode(payload)
-    except RecursionError:
-        raise _RefusedError("too_deep", "the JSON is nested too deeply") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _RefusedError("not_json", f"not JSON: {error}") from None
-    return body
-
-
-def _read_list(parsed: Parsed, rows: list[Json], arrived: datetime) -> None:
-    if len(rows) > MAX_ROWS:
-        msg = f"{len(rows)} rows are more than the {MAX_ROWS} a list may have; send shorter lists"
-        raise _RefusedError("too_many", msg)
-    if not rows:
-        raise _RefusedError("empty", "the list is empty")
-    for number, row in enumerate(rows):
-        if isinstance(row, dict):
-            _read_row(parsed, row, arrived)
-        else:
-            parsed.refuse("wrong_shape", f"row {number} of the list is not an object")
-
-
-def _read_row(parsed: Parsed, row: dict[str, Json], arrived: datetime) -> None:
-    try:
-        ts = _row_time(row, arrived)
-    except _RefusedError as refused:
-        parsed.refuse(refused.reason, str(refused))
+def _take_object(parsed: Parsed, fields: dict[str, Json], arrived: datetime) -> None:
+    """Take one object; `parsed` is left as it was until everything about the object is known to be plain."""
+    names = tuple(fields)
+    shape = _shapes.get(names) or _learn(names)
+    if shape is None:
+        careful.take_row(parsed, fields, arrived)
         return
-    taken, before = 0, len(parsed.refusals)
-    for name, value in _flatten(parsed, row):
-        taken += 1
-        if taken > MAX_FIELDS:
-            parsed.refuse("too_many", f"only the first {MAX_FIELDS} fields of a message are taken")
+    values = shape.pick(fields)
+    kinds = set(map(type, values))
+    if not (kinds <= _NUMBERS and min(values) >= -LARGEST and max(values) <= LARGEST):
+        careful.take_row(parsed, fields, arrived)
+        return
+    ts = arrived
+    if shape.time is not None:
+        try:
+            ts = read_time(fields[shape.time], arrived)
+        except RefusedError:  # or there is none: null
+            careful.take_row(parsed, fields, arrived)
             return
-        _read_field(parsed, name, value, ts)
-    if not taken and len(parsed.refusals) == before:
-        parsed.refuse("empty", "the object has no reading in it")
+    if kinds != _FLOATS:
+        values = tuple(map(float, values))
+    if shape.numbered:
+        number = number_in(fields, parsed.machine)
+        if number is not None:
+            parsed.numbers.append(number)
+    if ts is arrived:
+        parsed.untimed = True
+    parsed.rows.append(Row(parsed.machine, ts, arrived, shape.metrics, values))
 
 
-def _read_metric(parsed: Parsed, metric: str, body: Json, arrived: datetime) -> None:
-    if isinstance(body, dict):
-        if "value" not in body:
-            raise _RefusedError("wrong_shape", 'telemetry/<machine>/<metric> needs a "value"')
-        ts, value = _row_time(body, arrived), body["value"]
-    else:
-        ts, value = arrived, body
-    if isinstance(value, (dict, list)):
-        raise _RefusedError("wrong_shape", "telemetry/<machine>/<metric> carries one number")
-    _read_field(parsed, metric, value, ts)
+def _take_own(parsed: Parsed, own: tuple[str], body: Json, arrived: datetime) -> bool:
+    """Take what a metric's own topic carries; whether it was something plain."""
+    ts, value = arrived, body
+    if type(body) is dict:
+        if "seq" in body or "value" not in body:
+            return False
+        ts, value = careful.row_time(body, arrived), body["value"]
+    if not (type(value) is float or type(value) is int) or not -LARGEST <= value <= LARGEST:
+        return False
+    parsed.untimed = ts is arrived
+    parsed.rows.append(Row(parsed.machine, ts, arrived, own, (float(value),)))
+    return True
 
 
-def _flatten(parsed: Parsed, row: dict[str, Json]) -> Iterator[tuple[str, str | float | bool | None]]:
-    for name, value in row.items():
-        if name in TIME_FIELDS or name in NUMBERING_FIELDS:
-            continue
-        if isinstance(value, dict):
-            for inner, deep in value.items():
-                if isinstance(deep, (dict, list)):
-                    parsed.refuse(
-                        "too_deep", "only one level of nesting is flattened", f"{name}.{inner}"[:64]
-                    )
-                else:
-                    yield f"{name}.{inner}", deep
-        elif isinstance(value, list):
-            parsed.refuse("not_a_number", "a list is not a reading", name[:64])
-        else:
-            yield name, value
-
-
-def _read_field(parsed: Parsed, name: str, value: str | float | bool | None, ts: datetime) -> None:  # noqa: FBT001
-    if value is None:
-        return
+def _learn(names: tuple[str, ...]) -> _Shape | None:
+    """Return the shape of an object with these names, None where it needs care."""
+    global _shape_names  # noqa: PLW0603
+    times = [name for name in names if name in TIME_FIELDS]
+    numbering = [name for name in names if name in NUMBERING_FIELDS]
+    metrics = tuple(name for name in names if name not in times and name not in numbering)
+    if len(times) > 1 or not 1 <= len(metrics) <= MAX_FIELDS or (numbering and CLIENT_FIELD in metrics):
+        return None
     try:
-        check_level("metric", name)
-    except BadTopicError as error:
-        parsed.refuse("bad_name", str(error), _printable(name))
-        return
-    if isinstance(value, str):
-        _read_text(parsed, name, value, ts)
-        return
-    number = float(value) if abs(value) <= _LARGEST else math.inf
-    if math.isfinite(number):
-        parsed.readings.append(Reading(parsed.machine, name, ts, number))
-    else:
-        parsed.refuse("out_of_range", f"only numbers up to {_LARGEST:g} are taken", name)
+        for name in metrics:
+            careful.check_metric(name)
+    except BadTopicError:
+        return None
+    if len(_shapes) >= MAX_SHAPES or _shape_names > MAX_SHAPE_NAMES:
+        _shapes.clear()
+        _shape_names = 0
+    _shape_names += len(names)
+    shape = _Shape(times[0] if times else None, metrics, _picker(metrics), bool(numbering))
+    _shapes[names] = shape
+    return shape
 
 
-def _read_text(parsed: Parsed, name: str, text: str, ts: datetime) -> None:
-    if unit_of(name):
-        parsed.refuse("not_a_number", f"{name} has a unit, so {text[:40]!a} is not a reading", name)
-    elif len(text) > MAX_TEXT or not text.isprintable():
-        parsed.refuse("bad_text", f"a state is up to {MAX_TEXT} printable characters", name)
-    else:
-        parsed.states.append(State(parsed.machine, name, ts, text))
-
-
-def _row_time(row: dict[str, Json], arrived: datetime) -> datetime:
-    for name in TIME_FIELDS:
-        if row.get(name) is not None:
-            return read_time(row[name], arrived)
-    return arrived
-
-
-def read_time(value: Json, arrived: datetime) -> datetime:
-    """Read RFC 3339, or epoch seconds or milliseconds, cut to microseconds, in UTC.
-
-    Raises a ValueError when it is no time, or lies more than 400 days before or 1 day after `arrived`.
-    """
-    ts = _parse_time(value)
-    if not arrived - PAST <= ts <= arrived + FUTURE:
-        msg = (
-            f"{ts.isoformat()} is outside what is taken as live data: {PAST.days} days back to {FUTURE.days} "
-            "day ahead of the time of arrival; set the device's clock, or import old data as history"
-        )
-        raise _RefusedError("clock", msg)
-    return ts
-
-
-def _parse_time(value: Json) -> datetime:
-    if isinstance(value, str):
-        try:
-            ts = datetime.fromisoformat(value)
-        except ValueError:
-            msg = f"{value[:40]!a} is not RFC 3339, such as 2026-01-31T16:10:00.250Z"
-            raise _RefusedError("bad_time", msg) from None
-        if ts.tzinfo is None:
-            msg = f"{value[:40]!a} has no time zone; end it with Z or an offset such as +01:00"
-            raise _RefusedError("bad_time", msg)
-        try:
-            return ts.astimezone(UTC)
-        except OverflowError:
-            raise _RefusedError("clock", "the time lies outside the calendar") from None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _RefusedError("bad_time", "a time is RFC 3339 text, or epoch seconds or milliseconds")
-    try:
-        # An integer of JSON may have more digits than a float can hold.
-        seconds = value / 1000 if abs(value) >= _MILLISECONDS_FROM else value
-        return _EPOCH + timedelta(seconds=seconds)
-    except (OverflowError, ValueError):
-        raise _RefusedError("clock", "the time lies outside the calendar") from None
-
-
-def _printable(name: str) -> str:
-    return ascii(name[:48])[1:-1][:64]
+def _picker(names: tuple[str, ...]) -> Callable[[dict[str, Json]], Any]:
+    if len(names) > 1:
+        return itemgetter(*names)
+    (only,) = names
+    return lambda fields: (fields[only],)
