@@ -228,7 +228,7 @@ def read_time(value: Json, arrived: datetime) -> datetime:
 
     Raises a ValueError when it is no time, or lies more than 400 days before or 1 day after `arrived`.
     """
-    ts = _parse_time(value)
+    ts = parse_time(value)
     if not -PAST <= ts - arrived <= FUTURE:
         msg = (
             f"{ts.isoformat()} is outside what is taken as live data: {PAST.days} days back to {FUTURE.days} "
@@ -238,7 +238,8 @@ def read_time(value: Json, arrived: datetime) -> datetime:
     return ts
 
 
-def _parse_time(value: Json) -> datetime:
+def parse_time(value: Json) -> datetime:
+    """Read RFC 3339, or epoch seconds or milliseconds, in UTC, however long ago. Raises RefusedError."""
     if isinstance(value, str):
         try:
             ts = datetime.fromisoformat(value)
