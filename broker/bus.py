@@ -6,7 +6,7 @@ retained state again each time, because a restarted broker may have forgotten it
 
 import asyncio
 import random
-from collections.abc import Awaitable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,8 +20,10 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from broker.channels import SERVICE, STATUS, Channel, Telemetry
+from broker.connection import Connection, LostConnectionError
 from broker.messages import Message, ServiceState, encode
-from broker.presence import Presence
+from broker.posting import AT_ONCE, Post
+from broker.presence import Numbering, Presence
 from broker.stream import Delivery, Stream
 from broker.topics import ServiceTopic, Topic
 
@@ -36,7 +38,6 @@ _NO_RETAINED: Final = 2  # MQTT 5 retain handling: do not send retained messages
 
 Where = TypeVar("Where", bound=Topic)
 What = TypeVar("What", bound=Message)
-Result = TypeVar("Result")
 log = structlog.get_logger()
 
 
@@ -47,38 +48,6 @@ class BusAddress:
     host: str
     port: int
     root: str = "enms"
-
-
-class LostConnectionError(ConnectionError):
-    """The connection ended while a call was waiting for the broker's answer."""
-
-
-class _Connection:
-    """One connection's life; what was received on it can be acknowledged only while it lasts."""
-
-    def __init__(self, client: aiomqtt.Client) -> None:
-        self.client = client
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def close(self) -> None:
-        if not self.lost.done():
-            self.lost.set_result(None)
-
-    def ack(self, mid: int, qos: int) -> None:
-        if not self.lost.done():
-            self.client._client.ack(mid, qos)  # noqa: SLF001  aiomqtt has no manual acknowledgement
-
-    async def call(self, call: Awaitable[Result]) -> Result:
-        """Await a call to the broker, but no longer than the connection lasts."""
-        task = asyncio.ensure_future(call)
-        try:
-            either: set[asyncio.Future[Any]] = {task, self.lost}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise LostConnectionError
-            return task.result()
-        finally:
-            task.cancel()
 
 
 class Bus:
@@ -110,9 +79,11 @@ class Bus:
         self._wake = asyncio.Event()
         self._clean = asyncio.Event()
         self._up = asyncio.Event()
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._presence = None if silent else Presence(username, service, version)
+        self.connections = 0
+        """How many connections were made so far."""
         self._log = log.bind(bus=username)
 
     async def __aenter__(self) -> Self:
@@ -154,9 +125,11 @@ class Bus:
         self._streams.append(stream)
         return stream
 
-    async def publish(self, channel: Channel[Where, What], where: Where, message: What) -> None:
+    async def publish(
+        self, channel: Channel[Where, What], where: Where, message: What, *, correlation: bytes = b""
+    ) -> None:
         """Publish an event; returns when the broker has it, however long that takes."""
-        await self._deliver(channel, str(where), encode(message))
+        await self._deliver(channel, str(where), encode(message), correlation)
 
     async def send(self, channel: Channel[Where, Telemetry], where: Where, body: object) -> None:
         """Publish telemetry: an object, a list of objects, or a bare number."""
@@ -165,6 +138,23 @@ class Bus:
     async def send_raw(self, channel: Channel[Where, Any], topic: str, payload: bytes) -> None:
         """Publish bytes under the root as they are, as the tests of the other side need it."""
         await self._deliver(channel, topic, payload)
+
+    async def post(self, posts: Iterable[Post], at_once: int = AT_ONCE) -> None:
+        """Publish messages at QoS 1 as they are, in order; returns when the broker has all of them.
+
+        At most `at_once` are under way. Raises LostConnectionError when there is no connection, or it ends:
+        then nobody knows which of the messages arrived.
+        """
+        connection = self._connection
+        if connection is None or not self.connected:
+            raise LostConnectionError
+        await connection.post(self.address.root, posts, at_once)
+
+    def number(self, numbering: Numbering) -> None:
+        """Say in the client's retained status how it numbers its messages, now and at every connection."""
+        if self._presence is not None and self._presence.numbering != numbering:
+            self._presence.numbering = numbering
+            self._say(up=True)
 
     def keep(self, channel: Channel[Where, What], where: Where, message: What | None) -> None:
         """Set retained state, None to remove it: sent now, and again after every reconnection."""
@@ -189,11 +179,18 @@ class Bus:
         if self._presence is not None:
             channel: Channel[Any, Any] = SERVICE if isinstance(self._presence.where, ServiceTopic) else STATUS
             self.keep(channel, self._presence.where, self._presence.now(up=up))
+            if self._presence.numbering is not None:
+                self.keep(STATUS, self._presence.status_where, self._presence.status(up=up))
 
-    async def _deliver(self, channel: Channel[Any, Any], topic: str, payload: bytes) -> None:
-        properties = None
+    async def _deliver(
+        self, channel: Channel[Any, Any], topic: str, payload: bytes, correlation: bytes = b""
+    ) -> None:
+        wanted: dict[str, int | bytes] = {}
         if channel.expiry_s is not None:
-            properties = _properties(PacketTypes.PUBLISH, MessageExpiryInterval=channel.expiry_s)
+            wanted["MessageExpiryInterval"] = channel.expiry_s
+        if correlation:
+            wanted["CorrelationData"] = correlation
+        properties = _properties(PacketTypes.PUBLISH, **wanted) if wanted else None
         while True:
             await self._up.wait()
             connection = self._connection
@@ -228,10 +225,11 @@ class Bus:
 
     async def _one_connection(self) -> None:
         async with self._client() as client:
-            self._connection = connection = _Connection(client)
+            self._connection = connection = Connection(client)
             await self._make_subscriptions(client)
             self._dirty = dict.fromkeys(self._kept)
             self._wake.set()
+            self.connections += 1
             self._up.set()
             self._log.info("connected")
             keeper = asyncio.create_task(self._send_kept(connection), name=f"kept state of {self.username}")
@@ -281,11 +279,22 @@ class Bus:
                     msg = f"the broker does not let {self.username} read {one.topic}"
                     raise aiomqtt.MqttError(msg)
 
-    async def _dispatch(self, message: aiomqtt.Message, connection: _Connection) -> None:
+    async def _dispatch(self, message: aiomqtt.Message, connection: Connection) -> None:
         topic = message.topic.value[len(self.address.root) + 1 :]
         payload = message.payload if isinstance(message.payload, bytes) else b""
+        said: Any = message.properties
+        answer_to = str(getattr(said, "ResponseTopic", ""))
         delivery = Delivery(
-            topic, payload, message.retain, datetime.now(UTC), message.qos, message.mid, connection
+            topic,
+            payload,
+            message.retain,
+            datetime.now(UTC),
+            message.qos,
+            message.mid,
+            connection,
+            user=tuple(getattr(said, "UserProperty", ())),
+            response_topic=under(self.address.root, answer_to),
+            correlation=bytes(getattr(said, "CorrelationData", b"")),
         )
         for stream in self._streams:
             if stream.takes(topic):
@@ -293,7 +302,7 @@ class Bus:
                 return
         delivery.ack()
 
-    async def _send_kept(self, connection: _Connection) -> None:
+    async def _send_kept(self, connection: Connection) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -310,7 +319,7 @@ class Bus:
                         del self._dirty[topic]
             self._clean.set()
 
-    async def _send_one(self, connection: _Connection, topic: str, payload: bytes, qos: int) -> None:
+    async def _send_one(self, connection: Connection, topic: str, payload: bytes, qos: int) -> None:
         full = f"{self.address.root}/{topic}"
         await connection.call(connection.client.publish(full, payload, qos=qos, retain=True))
 
@@ -322,7 +331,12 @@ def _forget_outcome(client: aiomqtt.Client) -> None:
         ended.exception()
 
 
-def _properties(packet: int, **values: int) -> Properties:
+def under(root: str, topic: str) -> str:
+    """Return the topic relative to the root, empty where it stands elsewhere."""
+    return topic[len(root) + 1 :] if topic.startswith(f"{root}/") else ""
+
+
+def _properties(packet: int, **values: int | bytes) -> Properties:
     properties = Properties(packet)  # type: ignore[no-untyped-call]
     for name, value in values.items():
         setattr(properties, name, value)

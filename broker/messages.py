@@ -6,7 +6,7 @@ left out, never null. Telemetry itself is free-form and is read by `broker.telem
 
 import re
 from datetime import datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -39,10 +39,15 @@ class Place(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Status(Message, frozen=True, kw_only=True):
-    """Whether a client is connected; `offline` is what its last will says."""
+    """Whether a client is connected; `offline` is what its last will says.
+
+    `boot` is that of a client which numbers its messages, and `first` the lowest number it can still send:
+    what is below it and did not arrive will never come.
+    """
 
     state: Literal["online", "offline"]
     boot: str | None = None
+    first: int | None = None
 
 
 class Announce(Message, frozen=True, kw_only=True):
@@ -316,9 +321,11 @@ class Fault(Struct, frozen=True, kw_only=True):
 
 
 class Reply(Message, frozen=True, kw_only=True):
+    """The answer to a command. What stands in `result` belongs to the verb; columns are lists."""
+
     id: str
     ok: bool
-    result: dict[str, str | float | bool | None] = {}
+    result: dict[str, Any] = {}
     error: Fault | None = None
 
 

@@ -33,7 +33,11 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message as it came: `topic` is relative to the root, `arrived` is UTC."""
+    """One message as it came: `topic` is relative to the root, `arrived` is UTC.
+
+    `user` are its user properties; `response_topic` is relative to the root too, empty where there is none
+    or it stands elsewhere; `correlation` goes back with the answer. All three are MQTT 5's.
+    """
 
     topic: str
     payload: bytes
@@ -42,6 +46,9 @@ class Delivery:
     qos: int
     mid: int
     connection: Connection
+    user: tuple[tuple[str, str], ...] = ()
+    response_topic: str = ""
+    correlation: bytes = b""
 
     def ack(self) -> None:
         """Tell the broker that the message is done with; nothing happens if its connection is gone."""

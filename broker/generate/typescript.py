@@ -63,6 +63,8 @@ def _type(kind: Json, *, optional: bool = False) -> str:
         return " | ".join(one for one in options if not (optional and one == "null"))
     if "additionalProperties" in kind:
         return f"Record<string, {_type(kind['additionalProperties'])}>"
+    if kind.get("type") == "object":
+        return "Record<string, unknown>"
     if "prefixItems" in kind:
         return "[" + ", ".join(_type(one) for one in kind["prefixItems"]) + "]"
     return _PLAIN.get(kind.get("type", "")) or _array(kind)

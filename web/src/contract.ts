@@ -201,7 +201,7 @@ export interface Rejected {
 export interface Reply {
   id: string;
   ok: boolean;
-  result?: Record<string, string | number | boolean | null>;
+  result?: Record<string, unknown>;
   error?: Fault;
 }
 
@@ -223,6 +223,7 @@ export interface Service {
 export interface Status {
   state: "offline" | "online";
   boot?: string;
+  first?: number;
 }
 
 export interface SystemAlert {
