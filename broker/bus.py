@@ -24,7 +24,7 @@ from broker.connection import Connection, LostConnectionError
 from broker.messages import Message, ServiceState, encode
 from broker.posting import AT_ONCE, Post
 from broker.presence import Numbering, Presence
-from broker.stream import Delivery, Stream
+from broker.stream import Delivery, Shared, Stream
 from broker.topics import ServiceTopic, Topic
 
 BACKOFF_FIRST_S: Final = 0.2
@@ -120,7 +120,10 @@ class Bus:
         await self._up.wait()
 
     def subscribe(self, *channels: Channel[Any, Any], capacity: int = 1000, **levels: str) -> Stream:
-        """Return a stream of the channels' messages, narrowed to `levels`. Call before entering the bus."""
+        """Return a stream of the channels' messages, narrowed to `levels`. Call before entering the bus.
+
+        What several streams take is given to each, and acknowledged when all have acknowledged it.
+        """
         stream = Stream(channels, capacity, **levels)
         self._streams.append(stream)
         return stream
@@ -282,6 +285,7 @@ class Bus:
     async def _dispatch(self, message: aiomqtt.Message, connection: Connection) -> None:
         topic = message.topic.value[len(self.address.root) + 1 :]
         payload = message.payload if isinstance(message.payload, bytes) else b""
+        takers = [stream for stream in self._streams if stream.takes(topic)]
         said: Any = message.properties
         answer_to = str(getattr(said, "ResponseTopic", ""))
         delivery = Delivery(
@@ -291,16 +295,15 @@ class Bus:
             datetime.now(UTC),
             message.qos,
             message.mid,
-            connection,
+            connection if len(takers) <= 1 else Shared(connection, len(takers)),
             user=tuple(getattr(said, "UserProperty", ())),
             response_topic=under(self.address.root, answer_to),
             correlation=bytes(getattr(said, "CorrelationData", b"")),
         )
-        for stream in self._streams:
-            if stream.takes(topic):
-                await stream.put(delivery)
-                return
-        delivery.ack()
+        for stream in takers:
+            await stream.put(delivery)
+        if not takers:
+            delivery.ack()
 
     async def _send_kept(self, connection: Connection) -> None:
         while True:

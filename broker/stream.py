@@ -22,6 +22,20 @@ class Connection(Protocol):
         """Acknowledge; nothing happens when the connection is gone."""
 
 
+class Shared:
+    """A connection of which several streams took one message: it is acknowledged when all of them did."""
+
+    def __init__(self, connection: Connection, takers: int) -> None:
+        self._connection = connection
+        self._left = takers
+
+    def ack(self, mid: int, qos: int) -> None:
+        """Acknowledge for one of them."""
+        self._left -= 1
+        if self._left == 0:
+            self._connection.ack(mid, qos)
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """One subscription; `retained` says whether the broker shall send what it holds."""

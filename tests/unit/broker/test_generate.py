@@ -29,6 +29,7 @@ def whole(kind: type[Any], number: int = 0) -> Any:  # noqa: PLR0911  one return
         msgspec.inspect.IntType: 7,
         msgspec.inspect.BoolType: True,
         msgspec.inspect.DateTimeType: NOW,
+        msgspec.inspect.AnyType: [1.5, "x1", {"x1": [True, None]}],
     }
     match info:
         case msgspec.inspect.StructType():
@@ -88,6 +89,8 @@ def accepts(rule: dict[str, Any], value: Any, root: Any) -> bool:  # noqa: PLR09
     if isinstance(value, dict):
         fields = rule.get("properties", {})
         more = rule.get("additionalProperties")
+        if not fields and more is None:  # an object of anything
+            return True
         return set(rule.get("required", ())) <= set(value) and all(
             accepts(fields.get(name, more), inner, root) if fields.get(name, more) else name in fields
             for name, inner in value.items()
