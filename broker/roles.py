@@ -25,10 +25,35 @@ class Role(StrEnum):
 PEOPLE: Final = (Role.VIEWER, Role.OPERATOR, Role.ENGINEER)
 """Roles for people, who log in over HTTP."""
 
+MOST_WORKERS: Final = 8
+"""As many gateway processes may share the ingest of one broker; each has broker users of its own."""
+
+
+def gateway_user(worker: int) -> str:
+    """Return the broker user of gateway process `worker`, 0 being the first. Raises ValueError."""
+    return _of_worker("gateway", worker)
+
+
+def ingest_user(worker: int) -> str:
+    """Return the broker user under which gateway process `worker` receives telemetry. Raises ValueError."""
+    return _of_worker("gateway-ingest", worker)
+
+
+def _of_worker(name: str, worker: int) -> str:
+    if not 0 <= worker < MOST_WORKERS:
+        msg = f"there is no worker {worker}: the broker knows the workers 0 to {MOST_WORKERS - 1}"
+        raise ValueError(msg)
+    return f"{name}-{worker}" if worker else name
+
+
+LIVE_USER: Final = "gateway-live"
+"""The broker user that feeds the live view while the database is away."""
+
 SERVICES: Final = {
     "broker-admin": Role.ADMIN,
-    "gateway": Role.GATEWAY,
-    "gateway-ingest": Role.GATEWAY,
+    LIVE_USER: Role.GATEWAY,
+    **{gateway_user(worker): Role.GATEWAY for worker in range(MOST_WORKERS)},
+    **{ingest_user(worker): Role.GATEWAY for worker in range(MOST_WORKERS)},
     "detector": Role.DETECTOR,
     "detector-live": Role.DETECTOR,
     "simulator": Role.SIMULATOR,
