@@ -20,7 +20,7 @@ from broker.telemetry import Parsed, read
 from broker.topics import BadTopicError
 from gateway.registry import Registry
 from gateway.rejects import Rejects, describe
-from gateway.store import ArrivedReading, BadBatchError, Batch, RejectedRow, Store, StoreUnavailableError
+from gateway.store import BadBatchError, Batch, RejectedRow, Store, StoreUnavailableError
 
 MOST: Final = 2000
 WAIT_S: Final = 0.05
@@ -129,11 +129,7 @@ class Ingest:
     async def _store_for_ever(self, taken: list[_Taken]) -> None:
         rejected = [row for one in taken for row in self._rejected(one)]
         batch = Batch(
-            readings=[
-                ArrivedReading(reading, one.delivery.arrived)
-                for one in taken
-                for reading in one.parsed.readings
-            ],
+            rows=[row for one in taken for row in one.parsed.rows],
             states=[state for one in taken for state in one.parsed.states],
             rejected=rejected,
         )

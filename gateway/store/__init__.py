@@ -1,6 +1,7 @@
 """The database: the only package that knows its driver."""
 
 from gateway.store.accounts import Accounts
+from gateway.store.capability import Capability
 from gateway.store.errors import (
     BadBatchError,
     BadValueError,
@@ -12,41 +13,50 @@ from gateway.store.errors import (
 from gateway.store.incidents import Incidents
 from gateway.store.machines import Machines
 from gateway.store.migrations import Migrating
+from gateway.store.numbering import Numbering
 from gateway.store.rows import (
     Account,
-    ArrivedReading,
     AuditEntry,
     Batch,
     BrokerLogin,
+    Keeping,
+    NumberedBatch,
     Point,
+    Redelivery,
     RejectedRow,
     Remembered,
     Series,
     Session,
+    SourceMark,
     Written,
 )
 from gateway.store.series import SeriesReads
+from gateway.store.streaming import Streaming
 from gateway.store.writing import Writing
 
 
-class Store(Writing, Machines, SeriesReads, Incidents, Accounts, Migrating):
+class Store(Writing, Machines, Numbering, SeriesReads, Streaming, Incidents, Accounts, Migrating):
     """Everything the database keeps. Open it, migrate it, use it, close it."""
 
 
 __all__ = [
     "Account",
-    "ArrivedReading",
     "AuditEntry",
     "BadBatchError",
     "BadValueError",
     "Batch",
     "BrokerLogin",
+    "Capability",
+    "Keeping",
+    "NumberedBatch",
     "Point",
+    "Redelivery",
     "RejectedRow",
     "Remembered",
     "SchemaError",
     "Series",
     "Session",
+    "SourceMark",
     "Store",
     "StoreError",
     "StoreTooSlowError",

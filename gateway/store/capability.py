@@ -22,7 +22,7 @@ class Capability(StrEnum):
 
 
 def capability_of(edition: str | None) -> Capability:
-    """Return what TimescaleDB of an edition (its setting `timescaledb.license`) gives; None: there is none."""
+    """Return what TimescaleDB of an edition (its `timescaledb.license`) gives; None: there is none."""
     return Capability(edition) if edition in {"apache", "timescale"} else Capability.PLAIN
 
 

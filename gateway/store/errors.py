@@ -1,5 +1,9 @@
 """What can go wrong with the database, as one family."""
 
+from collections.abc import Sequence
+
+from broker.telemetry import Row
+
 
 class StoreError(Exception):
     """Everything the store raises on purpose."""
@@ -10,15 +14,31 @@ class StoreUnavailableError(StoreError):
 
 
 class StoreTooSlowError(StoreUnavailableError):
-    """The database did not answer within the limit for one statement; ask for less at once."""
+    """A statement took longer than it may, so nothing of it was done: ask for less at once, halve a batch."""
 
 
 class BadValueError(StoreError):
     """The database refuses a value; trying again does not help."""
 
 
+class BadRowsError(BadValueError):
+    """Rows of a batch can never be stored; `rows` are all of those, the very objects that were handed in."""
+
+    def __init__(self, message: str, rows: Sequence[Row]) -> None:
+        super().__init__(message)
+        self.rows = tuple(rows)
+
+
 class BadBatchError(BadValueError):
-    """Something in a batch can never be stored; nothing of the batch was. Halve it to find out what."""
+    """Something in a batch can never be stored; nothing of the batch was.
+
+    `rows` are those to blame, so that the rest can be stored without them; where there are none it could not
+    be told: halve the batch to find out.
+    """
+
+    def __init__(self, message: str, rows: Sequence[Row] = ()) -> None:
+        super().__init__(message)
+        self.rows = tuple(rows)
 
 
 class SchemaError(StoreError):

@@ -1,18 +1,11 @@
 """What goes into the database and comes out of it, typed. Times are aware and in UTC."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from broker.messages import LatestValue, Machine, Rejected
-from broker.telemetry import Reading, State
-
-
-@dataclass(frozen=True, slots=True)
-class ArrivedReading:
-    """A reading and when it came to us."""
-
-    reading: Reading
-    arrived: datetime
+from broker.telemetry import Number, Row, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +17,62 @@ class RejectedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Redelivery:
+    """What makes a session's untimed messages known again: packet ids, and a hash of each (64 bits, signed).
+
+    `messages` is how many messages the batch had in all: what is remembered is counted in those.
+    """
+
+    session: str
+    mids: Sequence[int]
+    hashes: Sequence[int]
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedBatch:
+    """Numbers of messages of one client and boot that were committed together, in no order."""
+
+    client: str
+    boot: str
+    seqs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMark:
+    """What is known to be in the database of a client's boot: all up to `seq`, and the stretches `above`.
+
+    `above` holds first and last number of each stretch beyond a hole, in order. `ts` is when that was so.
+    """
+
+    client: str
+    boot: str
+    seq: int
+    above: tuple[tuple[int, int], ...]
+    ts: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """For how many days readings and their minutes are kept (None: for ever), and when they are compressed.
+
+    Only a database with TimescaleDB's full edition can compress.
+    """
+
+    samples_days: int | None = None
+    minutes_days: int | None = None
+    compress_after_days: int | None = 7
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What is stored together, or not at all."""
 
-    readings: list[ArrivedReading] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
     rejected: list[RejectedRow] = field(default_factory=list)
+    numbers: list[Number] = field(default_factory=list)
+    redelivery: Redelivery | None = None
 
 
 @dataclass(frozen=True, slots=True)

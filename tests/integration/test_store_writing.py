@@ -1,24 +1,23 @@
 """Batches written to a real PostgreSQL."""
 
 import asyncio
+import itertools
 import math
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from fixtures.stored import NOW, ago, batch, held
+from fixtures.stored import NOW, ago, batch, held, row
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from broker.messages import Rejected
-from broker.telemetry import Reading, State
-from gateway.store import (
-    ArrivedReading,
-    BadBatchError,
-    Batch,
-    RejectedRow,
-    Store,
-)
+from broker.telemetry import Row, State
+from gateway.store import BadBatchError, Batch, Keeping, RejectedRow, Store
+from gateway.store.catalogue import MOST_METRICS
 
 DAY_S = 86_400
+numbers = itertools.count()
 
 
 def states(*rows: tuple[float, str]) -> Batch:
@@ -35,14 +34,14 @@ async def test_a_batch_is_stored_whole_and_says_what_is_new(store: Store) -> Non
     refusal = Rejected(reason="x", text="y", topic="z", head="", size_bytes=0, ts=NOW)
     written = await store.write(
         Batch(
-            readings=batch(("press-7", "power_kw", 1, 31.5), ("press-7", "flow", 1, 2.0)).readings,
+            rows=batch(("press-7", "power_kw", 1, 31.5), ("press-7", "flow", 1, 2.0)).rows,
             states=[State("press-8", "operating_mode", NOW, "idle")],
             rejected=[RejectedRow("", refusal)],
         )
     )
     assert (written.stored, written.doubled, written.states_stored) == (2, 0, 1)
     assert written.new_machines == ("press-7", "press-8")
-    assert written.new_series == (("press-7", "flow"), ("press-7", "power_kw"))
+    assert sorted(written.new_series) == [("press-7", "flow"), ("press-7", "power_kw")]
     assert await held(store, "press-7") == {"flow": [(1.0, 2.0)], "power_kw": [(1.0, 31.5)]}
     assert await store.rejected() == [RejectedRow("", refusal)]
 
@@ -62,10 +61,10 @@ async def test_times_and_values_come_back_exactly(store: Store) -> None:
         (datetime(2024, 2, 29, 23, 59, 59, 1, tzinfo=UTC), -1e300),
         (datetime(2000, 1, 1, tzinfo=UTC), 5e-324),
     ]
-    await store.write(Batch(readings=[ArrivedReading(Reading("a", "x", ts, v), NOW) for ts, v in rows]))
-    series = await store.series("a")
-    found = await store.raw_history([series[0].id], rows[-1][0], NOW)
-    assert [(one.ts, one.mean) for one in found[series[0].id]] == rows[::-1]
+    await store.write(Batch(rows=[Row("a", ts, NOW, ("x",), (v,)) for ts, v in rows]))
+    async with store.transaction() as cursor:
+        await cursor.execute("SELECT ts, values[1] FROM sample ORDER BY ts")
+        assert await cursor.fetchall() == rows[::-1]
 
 
 async def test_late_readings_go_to_the_week_they_belong_to(store: Store, database_url: str) -> None:
@@ -73,17 +72,114 @@ async def test_late_readings_go_to_the_week_they_belong_to(store: Store, databas
     await store.write(batch(("a", "x", 400 * DAY_S, 2.0), ("a", "x", 30 * DAY_S, 3.0)))
     assert [value for _, value in (await held(store, "a"))["x"]] == [2.0, 3.0, 1.0]
     with psycopg.connect(database_url) as connection:
-        weeks = connection.execute("SELECT tableoid::regclass::text FROM reading ORDER BY ts").fetchall()
-    assert weeks == [("reading_20250127",), ("reading_20260202",), ("reading_20260302",)]
+        weeks = connection.execute("SELECT tableoid::regclass::text FROM sample ORDER BY ts").fetchall()
+    assert weeks == [("sample_20250127",), ("sample_20260202",), ("sample_20260302",)]
 
 
 async def test_the_edges_of_weeks_are_midnights_in_utc(store: Store) -> None:
     monday = datetime(2026, 3, 2, tzinfo=UTC)
     times = [monday - timedelta(microseconds=1), monday, monday + timedelta(days=7)]
-    written = await store.write(
-        Batch(readings=[ArrivedReading(Reading("a", "x", ts, 1.0), NOW) for ts in times])
-    )
+    written = await store.write(Batch(rows=[Row("a", ts, NOW, ("x",), (1.0,)) for ts in times]))
     assert written.stored == 3
+
+
+async def test_messages_of_one_time_are_one_row_and_what_was_there_first_stays(
+    store: Store, database_url: str
+) -> None:
+    first = await store.write(Batch(rows=[row("a", 1, x=1.0, y=2.0), row("a", 2, x=3.0)]))
+    again = await store.write(
+        Batch(rows=[row("a", 1, ago(-1), y=9.0, z=4.0), row("a", 2, z=5.0, x=9.0), row("a", 3, z=6.0)])
+    )
+    assert (first.stored, first.doubled) == (3, 0)
+    assert (again.stored, again.doubled) == (3, 2)
+    assert await held(store, "a") == {
+        "x": [(2.0, 3.0), (1.0, 1.0)],
+        "y": [(1.0, 2.0)],
+        "z": [(3.0, 6.0), (2.0, 5.0), (1.0, 4.0)],
+    }
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("SELECT arrived, values FROM sample ORDER BY ts").fetchall()
+    none = None
+    assert rows == [(NOW, [none, none, 6.0]), (NOW, [3.0, none, 5.0]), (NOW, [1.0, 2.0, 4.0])]
+
+
+async def test_messages_of_one_time_in_one_batch_are_one_row(store: Store) -> None:
+    rows = [row("a", 1, y=2.0), row("b", 1, y=7.0), row("a", 1, x=1.0, y=9.0), row("a", 1, z=3.0, x=9.0)]
+    written = await store.write(Batch(rows=rows))
+    assert (written.stored, written.doubled) == (4, 2)
+    assert await held(store, "a") == {"x": [(1.0, 1.0)], "y": [(1.0, 2.0)], "z": [(1.0, 3.0)]}
+    assert await held(store, "b") == {"y": [(1.0, 7.0)]}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    parts=st.lists(
+        st.lists(
+            st.tuples(
+                st.sampled_from("ab"),
+                st.integers(0, 3),
+                st.dictionaries(st.sampled_from("vwxyz"), st.floats(-9, 9), max_size=5),
+            ),
+            max_size=6,
+        ),
+        max_size=5,
+    )
+)
+async def test_of_each_reading_the_first_is_kept_however_messages_and_batches_fall(
+    store: Store, parts: list[list[tuple[str, int, dict[str, float]]]]
+) -> None:
+    run = next(numbers)
+    expected: dict[tuple[str, str, float], float] = {}
+    for part in parts:
+        before = len(expected)
+        for machine, seconds, values in part:
+            for metric, value in values.items():
+                expected.setdefault((machine, metric, float(seconds)), value)
+        rows = [row(f"{machine}{run}", seconds, **values) for machine, seconds, values in part]
+        written = await store.write(Batch(rows=rows))
+        assert written.stored == len(expected) - before
+        assert written.stored + written.doubled == sum(len(values) for _, _, values in part)
+    found = {
+        (machine, metric, seconds): value
+        for machine in "ab"
+        for metric, cells in (await held(store, f"{machine}{run}")).items()
+        for seconds, value in cells
+    }
+    assert found == expected
+
+
+async def test_slots_are_given_once_and_stay(store: Store, database_url: str) -> None:
+    others = [Store(database_url) for _ in range(3)]
+    for one in others:
+        await one.open()
+    names = [f"k{n}" for n in range(12)]
+    try:
+        await asyncio.gather(
+            *(
+                one.write(Batch(rows=[row("a", n, **{name: float(n)}), row("b", n, **{name: 1.0})]))
+                for n, name in enumerate(names)
+                for one in others
+            )
+        )
+    finally:
+        for one in others:
+            await one.close()
+    with psycopg.connect(database_url) as connection:
+        slots = connection.execute("SELECT machine, array_agg(slot ORDER BY slot) FROM series GROUP BY 1")
+        assert dict(slots.fetchall()) == {"a": list(range(1, 13)), "b": list(range(1, 13))}
+    assert {name: cells[0][1] for name, cells in (await held(store, "a")).items()} == {
+        name: float(n) for n, name in enumerate(names)
+    }
+
+
+async def test_a_machine_that_never_stops_inventing_metrics_is_stopped(store: Store) -> None:
+    def made_up(first: int, count: int) -> Batch:
+        return Batch(rows=[row("a", 1, **{f"k{n}": 1.0 for n in range(first, first + count)})])
+
+    await store.write(made_up(0, MOST_METRICS))
+    with pytest.raises(BadBatchError, match="2000 metrics already"):
+        await store.write(made_up(MOST_METRICS, 1))
+    assert (await store.write(made_up(MOST_METRICS - 1, 1))).doubled == 1
 
 
 async def test_writers_at_once_store_every_reading_once(store: Store, database_url: str) -> None:
@@ -109,40 +205,36 @@ async def test_writers_at_once_store_every_reading_once(store: Store, database_u
 @pytest.mark.parametrize(
     "bad",
     [
-        Reading("a", "x", NOW, math.nan),
-        Reading("a", "x", NOW, math.inf),
-        Reading("a", "x", NOW + timedelta(days=9), 1.0),
-        Reading("a", "x", datetime(1999, 12, 31, tzinfo=UTC), 1.0),
-        Reading("a", "x", datetime.min.replace(tzinfo=UTC), 1.0),
-        Reading("a", "x", datetime.max.replace(tzinfo=UTC), 1.0),
-        Reading("a", "x", NOW, 10**400),
-        Reading("a\0b", "x", NOW, 1.0),
-        Reading("a", "\ud800", NOW, 1.0),
-        Reading("a", "x" * 1_000_000, NOW, 1.0),
+        Row("a", NOW, NOW, ("x",), (math.nan,)),
+        Row("a", NOW, NOW, ("x",), (math.inf,)),
+        Row("a", NOW + timedelta(days=9), NOW, ("x",), (1.0,)),
+        Row("a", datetime(1999, 12, 31, tzinfo=UTC), NOW, ("x",), (1.0,)),
+        Row("a", datetime.min.replace(tzinfo=UTC), NOW, ("x",), (1.0,)),
+        Row("a", datetime.max.replace(tzinfo=UTC), NOW, ("x",), (1.0,)),
+        Row("a", NOW, NOW, ("x",), (10**400,)),
+        Row("a\0b", NOW, NOW, ("x",), (1.0,)),
+        Row("a", NOW, NOW, ("\ud800",), (1.0,)),
+        Row("a", NOW, NOW, ("x" * 1_000_000,), (1.0,)),
         State("a", "mode", NOW, "nul\0"),
         State("a", "mode", NOW, "\udfff"),
     ],
     ids=lambda bad: ascii(bad)[:60],
 )
 async def test_what_can_never_be_stored_refuses_its_batch_and_nothing_else(
-    store: Store, bad: Reading | State
+    store: Store, bad: Row | State
 ) -> None:
-    good = batch(("a", "x", 1, 1.0), ("b", "y", 1, 1.0)).readings
-    poisoned = (
-        Batch(readings=[*good, ArrivedReading(bad, NOW)])
-        if isinstance(bad, Reading)
-        else Batch(readings=good, states=[bad])
-    )
+    good = batch(("a", "x", 1, 1.0), ("b", "y", 1, 1.0)).rows
+    poisoned = Batch(rows=[*good, bad]) if isinstance(bad, Row) else Batch(rows=good, states=[bad])
     with pytest.raises(BadBatchError):
         await store.write(poisoned)
     assert await store.machines() == []
-    assert (await store.write(Batch(readings=good))).stored == 2
+    assert (await store.write(Batch(rows=good))).stored == 2
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        "'; DROP TABLE reading; --",
+        "'; DROP TABLE sample; --",
         '"; DELETE FROM series; --',
         "%(machines)s",
         "{1,2}",
@@ -172,19 +264,40 @@ async def test_a_refusal_is_kept_whatever_is_in_it(store: Store) -> None:
 async def test_a_partition_dropped_by_another_is_made_again(store: Store, database_url: str) -> None:
     await store.write(batch(("a", "x", 1, 1.0)))
     with psycopg.connect(database_url) as connection:
-        connection.execute("DROP TABLE reading_20260302")
+        connection.execute("DROP TABLE sample_20260302")
     assert (await store.write(batch(("a", "x", 2, 2.0)))).stored == 1
 
 
-async def test_partitions_are_made_ahead_and_dropped_when_old(store: Store) -> None:
+async def test_weeks_are_made_ahead_and_dropped_when_old(database_url: str, store: Store) -> None:
     await store.make_partitions(NOW, weeks=1)
     await store.write(batch(("a", "x", 1, 1.0), ("a", "x", 20 * DAY_S, 2.0), ("a", "x", 90 * DAY_S, 3.0)))
-    dropped = await store.drop_partitions(before=ago(16 * DAY_S))
-    assert [str(week) for week in dropped] == ["2025-12-01", "2026-02-09"]
-    assert await held(store, "a") == {"x": [(1.0, 1.0)]}
-    assert await store.drop_partitions(before=ago(16 * DAY_S)) == []
-    await store.write(batch(("a", "x", 20 * DAY_S, 4.0)))
-    assert [value for _, value in (await held(store, "a"))["x"]] == [4.0, 1.0]
+    assert await store.apply_keeping(NOW) == []
+    short = Store(database_url, keeping=Keeping(samples_days=16))
+    await short.open()
+    try:
+        assert await short.apply_keeping(NOW) == ["sample_20251201", "sample_20260209"]
+        assert await short.apply_keeping(NOW) == []
+        assert await held(store, "a") == {"x": [(1.0, 1.0)]}
+        old = row("a", 17 * DAY_S, x=4.0)
+        with pytest.raises(BadBatchError, match="the 16 days kept before") as refused:
+            await short.write(Batch(rows=[row("a", 2, x=1.0), old]))
+        assert refused.value.rows == (old,)
+        assert (await short.write(Batch(rows=[row("a", 15 * DAY_S, x=5.0)]))).stored == 1
+    finally:
+        await short.close()
+
+
+async def test_a_week_that_is_read_is_dropped_the_next_time(database_url: str, store: Store) -> None:
+    await store.write(batch(("a", "x", 90 * DAY_S, 3.0)))
+    short = Store(database_url, keeping=Keeping(samples_days=16))
+    await short.open()
+    try:
+        with psycopg.connect(database_url) as reader:
+            reader.execute("SELECT FROM sample")
+            assert await short.apply_keeping(NOW) == []
+        assert await short.apply_keeping(NOW) == ["sample_20251201"]
+    finally:
+        await short.close()
 
 
 async def test_a_text_is_kept_when_it_changes(store: Store, database_url: str) -> None:

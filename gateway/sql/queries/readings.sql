@@ -6,37 +6,79 @@ ORDER BY machine
 ON CONFLICT (machine) DO NOTHING
 RETURNING machine;
 
+-- name: lock_machines
+-- Lets one writer at a time give out slots of these machines.
+SELECT FROM machine WHERE machine = ANY(%(machines)s::text[]) ORDER BY machine FOR NO KEY UPDATE;
+
 -- name: add_series
--- Makes series that are not there yet.
-INSERT INTO series (machine, metric, unit)
-SELECT machine, metric, unit
-FROM unnest(%(machines)s::text[], %(metrics)s::text[], %(units)s::text[]) AS new (machine, metric, unit)
-ORDER BY machine, metric
-ON CONFLICT (machine, metric) DO NOTHING
-RETURNING machine, metric;
+-- Makes series that are not there yet, in the order given; each gets the next slot of its machine.
+INSERT INTO series (machine, metric, unit, slot)
+SELECT new.machine, new.metric, new.unit,
+       (SELECT coalesce(max(slot), 0) FROM series WHERE series.machine = new.machine)
+       + row_number() OVER (PARTITION BY new.machine ORDER BY place)
+FROM unnest(%(machines)s::text[], %(metrics)s::text[], %(units)s::text[])
+    WITH ORDINALITY AS new (machine, metric, unit, place)
+WHERE NOT EXISTS (SELECT FROM series WHERE series.machine = new.machine AND series.metric = new.metric)
+RETURNING machine, metric, slot;
 
--- name: find_series
--- The ids of series, by machine and metric.
-SELECT series.id, series.machine, series.metric
+-- name: find_slots
+-- Where the numbers of metrics go, by machine and metric.
+SELECT series.machine, series.metric, machine.id AS machine_id, series.slot
 FROM unnest(%(machines)s::text[], %(metrics)s::text[]) AS wanted (machine, metric)
-JOIN series USING (machine, metric);
+JOIN series USING (machine, metric)
+JOIN machine USING (machine);
 
--- name: add_readings
--- Stores readings; what is there already under (series, ts) stays as it is.
-INSERT INTO reading (series_id, ts, value, arrived)
-SELECT * FROM unnest(%(series_ids)s::integer[], %(ts)s::timestamptz[], %(values)s::float8[], %(arrived)s::timestamptz[])
-ON CONFLICT (series_id, ts) DO NOTHING;
+-- name: make_pending
+-- Where a connection puts the rows of a batch before they are compared with what is there.
+CREATE TEMPORARY TABLE pending (LIKE sample) ON COMMIT DELETE ROWS;
+
+-- name: copy_pending
+-- Takes the rows of a batch.
+COPY pending (machine_id, ts, arrived, values) FROM STDIN (FORMAT binary);
+
+-- name: add_samples
+-- Stores rows; what is there already under (machine_id, ts) stays as it is. Answers how many rows and
+-- how many numbers that were.
+-- Sorted, so that two writers never wait for each other in a ring.
+WITH went_in AS (
+    INSERT INTO sample (machine_id, ts, arrived, values)
+    SELECT machine_id, ts, arrived, values FROM pending
+    ORDER BY machine_id, ts
+    ON CONFLICT (machine_id, ts) DO NOTHING
+    RETURNING values
+)
+SELECT count(*), coalesce(sum(cardinality(array_remove(values, NULL))), 0)::bigint FROM went_in;
+
+-- name: merge_samples
+-- Adds to the rows that are there what they do not have yet; a slot that has a number keeps it.
+-- Rows of `pending` that went in whole have nothing to add. Locked in order, as they are stored. Answers how many
+-- numbers were added.
+WITH found AS MATERIALIZED (
+    SELECT sample.machine_id, sample.ts, sample.values AS had, pending.values AS given
+    FROM pending JOIN sample ON sample.machine_id = pending.machine_id AND sample.ts = pending.ts
+    WHERE sample.ts BETWEEN %(first)s::timestamptz AND %(last)s::timestamptz
+    AND EXISTS (
+        SELECT FROM unnest(sample.values, pending.values) AS cell (old, new) WHERE old IS NULL AND new IS NOT NULL
+    )
+    ORDER BY sample.machine_id, sample.ts
+    FOR UPDATE OF sample
+), merged AS MATERIALIZED (
+    SELECT machine_id, ts, each.*
+    FROM found CROSS JOIN LATERAL (
+        SELECT array_agg(coalesce(old, new) ORDER BY slot) AS values,
+               count(new) FILTER (WHERE old IS NULL) AS added
+        FROM unnest(had, given) WITH ORDINALITY AS cell (old, new, slot)
+    ) AS each
+), changed AS (
+    UPDATE sample SET values = merged.values FROM merged
+    WHERE sample.machine_id = merged.machine_id AND sample.ts = merged.ts
+    AND sample.ts BETWEEN %(first)s::timestamptz AND %(last)s::timestamptz
+)
+SELECT coalesce(sum(added), 0)::bigint FROM merged;
 
 -- name: make_partition
 -- Makes the partition of the week that begins on a Monday.
-SELECT make_reading_partition(%(week)s::date);
-
--- name: partition_weeks
--- The Mondays of the weeks that have a partition.
-SELECT to_date(right(child.relname, 8), 'YYYYMMDD') AS week
-FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
-WHERE inhparent = 'reading'::regclass
-ORDER BY week;
+SELECT make_week_partition(%(parent)s, %(week)s::date);
 
 -- name: latest_states
 -- The last text of each of these fields.

@@ -1,0 +1,176 @@
+"""Rows of a batch as columns: checked, each time of a machine once, packed for COPY. No I/O here."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import lru_cache
+from itertools import chain
+from operator import attrgetter
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from broker.telemetry import Row
+from gateway.store.errors import BadRowsError
+from gateway.store.packing import COPY_HEAD, COPY_TAIL, EPOCH, Floats, Integers, Shape, microseconds, mondays
+
+AHEAD: Final = timedelta(days=8)
+"""How far after its arrival a reading may lie, so that a wrong clock makes no tables of years to come."""
+
+_US: Final = timedelta(microseconds=1)
+_DAY_US: Final = timedelta(days=1) // _US
+
+
+class Layout(NamedTuple):
+    """Where the numbers of a machine's row go, in the order in which the row has them."""
+
+    machine_id: int
+    shape: Shape
+
+
+@lru_cache(maxsize=65_536)
+def shape_of(slots: tuple[int, ...]) -> Shape:
+    """Return the shape of rows with these slots: one for all machines alike."""
+    return Shape(slots)
+
+
+class Columns:
+    """The rows of a batch, still without their places in the database.
+
+    Raises BadRowsError where some of them can never be stored: not finite, from before EPOCH, more than
+    AHEAD after they arrived, or more than `kept_days` before.
+    """
+
+    def __init__(self, rows: Sequence[Row], kept_days: int | None = None) -> None:
+        self._rows = rows = [row for row in rows if row.metrics]
+        self.ts_us = microseconds(row.ts for row in rows)
+        self.arrived_us = microseconds(row.arrived for row in rows)
+        values = [row.values for row in rows]
+        self.widths = np.fromiter(map(len, values), np.int64, len(rows))
+        self.starts = np.cumsum(self.widths) - self.widths
+        self.readings = int(self.widths.sum())
+        self.values = np.fromiter(chain.from_iterable(values), np.float64, self.readings)
+        self._check(kept_days)
+
+    def _check(self, kept_days: int | None) -> None:
+        bad = (self.ts_us < 0) | (self.ts_us > self.arrived_us + AHEAD // _US)
+        if kept_days is not None:
+            bad |= self.ts_us < self.arrived_us - kept_days * _DAY_US
+        finite = np.isfinite(self.values)
+        if not finite.all():
+            bad |= ~np.logical_and.reduceat(finite, self.starts)
+        if bad.any():
+            wrong = [self._rows[number] for number in np.flatnonzero(bad).tolist()]
+            kept = "" if kept_days is None else f" nor more than the {kept_days} days kept before"
+            msg = (
+                f"{wrong[0].machine} {wrong[0].metrics[0][:80]} = {wrong[0].values[0]} … at {wrong[0].ts} "
+                f"cannot be kept: readings are finite, from {EPOCH.year} on, not later than {AHEAD.days} "
+                f"days after they arrived{kept}"
+            )
+            raise BadRowsError(msg, wrong)
+
+    def mondays(self) -> set[date]:
+        """Return the weeks the rows lie in."""
+        return mondays(self.ts_us)
+
+    def keys(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Return machine and metrics of each row: what its layout hangs on."""
+        return [(row.machine, row.metrics) for row in self._rows]
+
+    def placed(self, layouts: Sequence[Layout]) -> "Placed":
+        """Return the rows as they go into the database; `layouts` has one for each of `keys`."""
+        count = len(layouts)
+        shapes = list(map(attrgetter("shape"), layouts))
+        kinds = list(dict.fromkeys(shapes))
+        number_of = {shape: number for number, shape in enumerate(kinds)}
+        placed = Placed(
+            kinds,
+            np.fromiter(map(attrgetter("machine_id"), layouts), np.int64, count),
+            self.ts_us,
+            self.arrived_us,
+            np.fromiter(map(number_of.__getitem__, shapes), np.int64, count),
+            self.starts,
+            self.values,
+        )
+        return placed.once()
+
+
+@dataclass(slots=True)
+class Placed:
+    """Rows by machine id and slot: of each row the time, which of `shapes` it has, where its values start."""
+
+    shapes: list[Shape]
+    machine_ids: Integers
+    ts_us: Integers
+    arrived_us: Integers
+    kinds: Integers
+    starts: Integers
+    values: Floats
+
+    def __len__(self) -> int:
+        return len(self.machine_ids)
+
+    @property
+    def readings(self) -> int:
+        """How many readings the rows have."""
+        counts = np.fromiter((shape.count for shape in self.shapes), np.int64, len(self.shapes))
+        return int(counts[self.kinds].sum())
+
+    def once(self) -> "Placed":
+        """Return the rows with each (machine, time) once: several are one row, in a slot the first wins."""
+        order = np.lexsort((self.ts_us, self.machine_ids))  # stable: in the order of the batch
+        ids, ts = self.machine_ids[order], self.ts_us[order]
+        again = np.zeros(len(order), bool)
+        again[1:] = (ids[1:] == ids[:-1]) & (ts[1:] == ts[:-1])
+        if not again.any():
+            return self
+        return self._folded(order, again)
+
+    def _folded(self, order: Integers, again: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> "Placed":
+        firsts = np.flatnonzero(~again)
+        ends = np.append(firsts[1:], len(order))
+        number_of = {shape: number for number, shape in enumerate(self.shapes)}
+        shape_numbers = self.kinds.copy()
+        starts = self.starts.copy()
+        more: list[float] = []
+        for first, end in zip(firsts.tolist(), ends.tolist(), strict=True):
+            if end - first == 1:
+                continue
+            members = order[first:end].tolist()
+            cells: dict[int, float] = {}
+            for slot, value in chain.from_iterable(map(self._cells, members)):
+                cells.setdefault(slot, value)
+            slots = sorted(cells)
+            shape = shape_of(tuple(slots))
+            shape_numbers[members[0]] = number_of.setdefault(shape, len(number_of))
+            starts[members[0]] = len(self.values) + len(more)
+            more.extend(cells[slot] for slot in slots)
+        kept = order[firsts]
+        return Placed(
+            list(number_of),
+            self.machine_ids[kept],
+            self.ts_us[kept],
+            self.arrived_us[kept],
+            shape_numbers[kept],
+            starts[kept],
+            np.append(self.values, more),
+        )
+
+    def _cells(self, row: int) -> Iterator[tuple[int, float]]:
+        shape = self.shapes[self.kinds[row]]
+        start = int(self.starts[row])
+        return zip(shape.slots, self.values[start : start + shape.count].tolist(), strict=True)
+
+    def packed(self) -> bytes:
+        """Return the rows in the form of COPY, those of a shape together."""
+        parts = [COPY_HEAD]
+        for number, shape in enumerate(self.shapes):
+            rows = np.flatnonzero(self.kinds == number) if len(self.shapes) > 1 else slice(None)
+            places = self.starts[rows][:, None] + np.arange(shape.count)
+            parts.append(
+                shape.pack(
+                    self.machine_ids[rows], self.ts_us[rows], self.arrived_us[rows], self.values[places]
+                )
+            )
+        parts.append(COPY_TAIL)
+        return b"".join(parts)
