@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from broker.dynsec import BrokerAdminError
 from gateway.accounts import AccountError, LoginRefusedError, TooManyLoginsError
+from gateway.export.asked import ExportError, UnknownExportError
 from gateway.history import HistoryError, UnknownHistoryError
 from gateway.store import BadValueError, StoreUnavailableError
 
@@ -38,6 +39,8 @@ _MEANINGS: Final[dict[type[Exception], tuple[HTTPStatus, dict[str, str]]]] = {
     BadValueError: (HTTPStatus.UNPROCESSABLE_ENTITY, {}),
     UnknownHistoryError: (HTTPStatus.NOT_FOUND, {}),
     HistoryError: (HTTPStatus.UNPROCESSABLE_ENTITY, {}),
+    UnknownExportError: (HTTPStatus.NOT_FOUND, {}),
+    ExportError: (HTTPStatus.UNPROCESSABLE_ENTITY, {}),
     LoginRefusedError: (HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"}),
     AccountError: (HTTPStatus.CONFLICT, {}),
 }
