@@ -110,13 +110,18 @@ ServiceState = Literal["starting", "ok", "degraded", "stopped", "lost"]
 
 
 class Health(Message, frozen=True, kw_only=True):
-    """How a machine's data arrives. `clock_skew_s` is device time minus arrival time."""
+    """How a machine's data arrives. `clock_skew_s` is device time minus arrival time.
+
+    `missed` counts messages that never came, seen as holes in the machine's own steady rhythm, since the
+    gateway started.
+    """
 
     machine: str
     state: HealthState
     last_seen: Time
     rejected: int
     clock_skew_s: float
+    missed: int
     period_s: float | None = None
 
 

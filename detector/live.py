@@ -61,14 +61,14 @@ class Live:
     def take(self, topic: str, payload: bytes, arrived: datetime) -> list[Outcome]:
         """Take one message of telemetry; what cannot be read is the gateway's to refuse."""
         parsed = telemetry.read(topic, payload, arrived)
-        if not parsed.readings and not parsed.states:
+        if not parsed.rows and not parsed.states:
             return []
         live = self.machine(parsed.machine)
         for state in parsed.states:
             live.said[state.field] = state.text
         by_time: dict[float, dict[str, float]] = defaultdict(dict)
-        for reading in parsed.readings:
-            by_time[reading.ts.timestamp()][reading.metric] = reading.value
+        for row in parsed.rows:
+            by_time[row.ts.timestamp()].update(zip(row.metrics, row.values, strict=True))
         outcomes: list[Outcome] = []
         for ts_s in sorted(by_time):
             outcomes += self._take_row(live, ts_s, by_time[ts_s], arrived.timestamp())

@@ -109,6 +109,7 @@ export interface Health {
   last_seen: string;
   rejected: number;
   clock_skew_s: number;
+  missed: number;
   period_s?: number;
 }
 

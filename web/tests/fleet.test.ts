@@ -11,7 +11,7 @@ function state(id: string, kw?: number, health: Health["state"] = "ok", more: Pa
     id,
     info: machine(id, more),
     latest: kw === undefined ? undefined : latest(id, kw),
-    health: { machine: id, state: health, last_seen: at(0), rejected: 0, clock_skew_s: 0 },
+    health: { machine: id, state: health, last_seen: at(0), rejected: 0, clock_skew_s: 0, missed: 0 },
     trail: emptyTrail(),
   };
 }

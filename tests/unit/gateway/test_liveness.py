@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.messages import Health
 from gateway.liveness import Arrivals
 
 START = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -52,7 +51,7 @@ def test_a_machine_heard_once_is_given_five_minutes() -> None:
 
 def test_a_last_will_is_offline_at_once_until_something_comes() -> None:
     arrivals, last = every(1)
-    arrivals.said_offline = True
+    arrivals.said(online=False)
     assert state(arrivals, last) == "offline"
     arrivals.took(after(last + 1), after(last + 1), 0)
     assert state(arrivals, last + 1) == "ok"
@@ -119,21 +118,42 @@ def test_whatever_arrives_health_can_be_said(steps: list[tuple[float, bool]], la
     assert health.rejected == sum(not good for _, good in steps)
 
 
-def said(seconds: float, state: str = "ok", rejected: int = 0) -> Health:
-    return Health(machine="a", state=state, last_seen=after(seconds), rejected=rejected, clock_skew_s=0)  # type: ignore[arg-type]
+def test_what_was_refused_or_missed_or_the_state_is_news_and_figures_are_after_ten_seconds() -> None:
+    arrivals, last = every(1)
+    told = arrivals.health("a", after(last))
+    assert (told.state, told.missed) == ("ok", 0)
+
+    def news(now_s: float) -> tuple[bool, bool]:
+        return arrivals.is_news(told, after(now_s).timestamp()), arrivals.is_old_news(told)
+
+    assert news(last) == (False, False)
+    assert news(last + 5) == (True, False)
+    arrivals.took(after(last + 1), after(last + 1), 0)
+    assert news(last + 1) == (False, False)
+    arrivals.refused(after(last + 1), 1)
+    assert news(last + 1) == (True, False)
+    told = arrivals.health("a", after(last + 1))
+    for second in range(1, 11):
+        arrivals.took(after(last + second), after(last + second), 0)
+    assert news(last + 10)[1] is False
+    arrivals.took(after(last + 11), after(last + 11), 0)
+    assert news(last + 11)[1] is True
+    told = arrivals.health("a", after(last + 11))
+    arrivals.took(after(last + 13), after(last + 13), 0)
+    assert news(last + 13) == (True, False)
 
 
-@pytest.mark.parametrize(
-    ("told", "now", "worth"),
-    [
-        (None, said(0), True),
-        (said(0), said(9), False),
-        (said(0), said(10), True),
-        (said(0), said(0, "stale"), True),
-        (said(0), said(0, rejected=1), True),
-    ],
-)
-def test_a_change_is_told_at_once_and_figures_every_ten_seconds(
-    told: Health | None, now: Health, *, worth: bool
-) -> None:
-    assert Arrivals.worth_telling(told, now) is worth
+def test_a_lost_message_is_missed_when_the_next_one_comes() -> None:
+    arrivals, last = every(1)
+    arrivals.took(after(last + 3), after(last + 3), 0)
+    assert arrivals.health("a", after(last + 3)).missed == 2
+
+
+def test_what_a_machine_does_not_send_while_it_is_off_is_not_missed() -> None:
+    arrivals, last = every(1)
+    arrivals.said(online=False)
+    arrivals.said(online=True)
+    arrivals.took(after(last + 30), after(last + 30), 0)
+    assert arrivals.health("a", after(last + 30)).missed == 0
+    arrivals.took(after(last + 33), after(last + 33), 0)
+    assert arrivals.health("a", after(last + 33)).missed == 2
