@@ -13,6 +13,9 @@ from broker import wire
 from broker.inbox import Inbox
 from broker.wire_parts import FAILURE, WireError, explain
 
+REST_S: Final = 0.002
+"""So long a busy socket is left alone, or the broker's single writes would each cost a turn of the loop."""
+RESTLESS_BYTES: Final = 64 * 1024
 _USER_TIMEOUT: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
 log = structlog.get_logger()
 
@@ -55,6 +58,7 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._accepted = False
         self._choked = False
+        self._resting = False
         self._leaving = False
         self._heard_s = self._loop.time()
 
@@ -72,7 +76,8 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in what came."""
-        self._heard_s = self._loop.time()
+        now_s = self._loop.time()
+        since_s, self._heard_s = now_s - self._heard_s, now_s
         if self._leaving or self.ended.done():
             return
         try:
@@ -84,7 +89,21 @@ class Link(asyncio.Protocol):
         if unwanted := self._inbox.unwanted():
             self.write(wire.pubacks(unwanted))
         self.adjust()
+        if since_s < 2 * REST_S and len(data) < RESTLESS_BYTES:
+            self._rest()
         self._news(self)
+
+    def _rest(self) -> None:
+        """Let the kernel gather what comes, to read more of it at once."""
+        if self._transport is not None and self.reading and not self._resting:
+            self._resting = True
+            self._transport.pause_reading()
+            self._loop.call_later(REST_S, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = False
+        if self._transport is not None and (self.reading or self._leaving):
+            self._transport.resume_reading()
 
     def _answer(self, packet: wire.Packet) -> None:
         match packet:
@@ -129,7 +148,8 @@ class Link(asyncio.Protocol):
         elif not self.reading and not self._choked and self._inbox.half_empty:
             self.reading = True
             self._heard_s = self._loop.time()
-            self._transport.resume_reading()
+            if not self._resting:
+                self._transport.resume_reading()
 
     def pause_writing(self) -> None:
         """Read no more while acknowledgements pile up here."""
@@ -161,8 +181,7 @@ class Link(asyncio.Protocol):
             return
         self.write(self._hello.farewell)
         self._leaving = True
-        if not self.reading:
-            self._transport.resume_reading()
+        self._transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Note why."""

@@ -39,6 +39,11 @@ def ingest_user(worker: int) -> str:
     return _of_worker("gateway-ingest", worker)
 
 
+def live_user(worker: int) -> str:
+    """Return the broker user that feeds the live view while the database is away. Raises ValueError."""
+    return _of_worker("gateway-live", worker)
+
+
 def _of_worker(name: str, worker: int) -> str:
     if not 0 <= worker < MOST_WORKERS:
         msg = f"there is no worker {worker}: the broker knows the workers 0 to {MOST_WORKERS - 1}"
@@ -46,14 +51,11 @@ def _of_worker(name: str, worker: int) -> str:
     return f"{name}-{worker}" if worker else name
 
 
-LIVE_USER: Final = "gateway-live"
-"""The broker user that feeds the live view while the database is away."""
-
 SERVICES: Final = {
     "broker-admin": Role.ADMIN,
-    LIVE_USER: Role.GATEWAY,
     **{gateway_user(worker): Role.GATEWAY for worker in range(MOST_WORKERS)},
     **{ingest_user(worker): Role.GATEWAY for worker in range(MOST_WORKERS)},
+    **{live_user(worker): Role.GATEWAY for worker in range(MOST_WORKERS)},
     "detector": Role.DETECTOR,
     "detector-live": Role.DETECTOR,
     "simulator": Role.SIMULATOR,
