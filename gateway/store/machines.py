@@ -1,8 +1,9 @@
 """The machines, and what the database holds of their present."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -11,14 +12,37 @@ from broker.telemetry import State
 from gateway.store.database import Database, fetch
 from gateway.store.rows import Remembered
 
+MACHINES_AT_ONCE: Final = 500
+LOOK_BACK: Final = range(100, 10_001)
+"""How many of a machine's last rows are looked through for a metric that the last one does not have: the fewer,
+the more metrics are sought."""
+LOOK_BACK_IN_ALL: Final = 2_000_000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    machine: str
+    metric: str
+    machine_id: int
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Newest:
+    machine_id: int
+    ts: datetime
+    arrived: datetime
+    values: list[float | None]
+
 
 @dataclass(frozen=True, slots=True)
 class _Last:
-    machine: str
-    metric: str
+    machine_id: int
+    slot: int
     ts: datetime
     value: float
-    arrived: datetime
 
 
 class Machines(Database):
@@ -47,20 +71,60 @@ class Machines(Database):
         )
 
     async def latest(self, now: datetime) -> list[Remembered]:
-        """Return every machine with its last values that are not later than `now`: a warm start."""
+        """Return every machine with its last values that are not later than `now`: a warm start.
+
+        Without the numbers of metrics that a machine has not sent for long: see LOOK_BACK.
+        """
         async with self.transaction() as cursor:
             machines = await fetch(cursor, _machine, "machines", machine=None)
-            numbers = await fetch(cursor, _Last, "latest_readings", now=now)
+            slots = await fetch(cursor, _Slot, "slots")
             texts = await fetch(cursor, State, "latest_texts", now=now)
+        known = sorted({one.machine_id for one in slots})
+        rows = {one.machine_id: one for one in await self._newest(known, now)}
         values: dict[str, dict[str, LatestValue]] = {one.machine: {} for one in machines}
         seen = {one.machine: one.first_seen for one in machines}
-        for last in numbers:
-            values[last.machine][last.metric] = LatestValue(ts=last.ts, value=last.value)
-            seen[last.machine] = max(seen[last.machine], min(last.arrived, now))
+        sought: list[_Slot] = []
+        for slot in slots:
+            row = rows.get(slot.machine_id)
+            if row is None:
+                continue
+            seen[slot.machine] = max(seen[slot.machine], min(row.arrived, now))
+            value = row.values[slot.slot - 1] if slot.slot <= len(row.values) else None
+            if value is None:
+                sought.append(slot)
+            else:
+                values[slot.machine][slot.metric] = LatestValue(ts=row.ts, value=value)
+        for slot, last in await self._look_back(sought, now):
+            values[slot.machine][slot.metric] = LatestValue(ts=last.ts, value=last.value)
         for state in texts:
             values[state.machine][state.field] = LatestValue(ts=state.ts, value=state.text)
             seen[state.machine] = max(seen[state.machine], state.ts)
         return [Remembered(one, values[one.machine], seen[one.machine]) for one in machines]
+
+    async def _newest(self, machine_ids: Sequence[int], now: datetime) -> list[_Newest]:
+        return [
+            row
+            for some in _some(machine_ids)
+            for row in await self._all(_Newest, "newest_rows", machine_ids=list(some), now=now)
+        ]
+
+    async def _look_back(self, sought: Sequence[_Slot], now: datetime) -> list[tuple[_Slot, _Last]]:
+        if not sought:
+            return []
+        rows = min(max(LOOK_BACK_IN_ALL // len(sought), LOOK_BACK[0]), LOOK_BACK[-1])
+        asked = {(one.machine_id, one.slot): one for one in sought}
+        found: list[tuple[_Slot, _Last]] = []
+        for some in _some(list(asked)):
+            values = {"machine_ids": [one[0] for one in some], "slots": [one[1] for one in some]}
+            lasts = await self._all(_Last, "newest_in_slots", **values, now=now, rows=rows)
+            found += [(asked[last.machine_id, last.slot], last) for last in lasts]
+        return found
+
+
+def _some(all_of_them: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Give a few at a time, so that no statement is long."""
+    for start in range(0, len(all_of_them), MACHINES_AT_ONCE):
+        yield all_of_them[start : start + MACHINES_AT_ONCE]
 
 
 def _json(what: object) -> str:

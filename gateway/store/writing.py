@@ -16,6 +16,7 @@ from gateway.store.keeping import Upkeep
 from gateway.store.numbering import add_numbers, add_redelivery
 from gateway.store.packing import EPOCH, Integers
 from gateway.store.queries import query
+from gateway.store.rollups import note_dirty
 from gateway.store.rows import Batch, RejectedRow, Written
 from gateway.store.samples import Columns, Layout, Placed
 from gateway.store.states import Field, changes
@@ -97,6 +98,7 @@ class Writing(Upkeep):
             await _add_rejected(cursor, batch.rejected)
             await add_numbers(cursor, batch.numbers)
             await add_redelivery(cursor, batch.redelivery)
+            await note_dirty(cursor, placed.machine_ids, placed.ts_us)
         if len(placed):
             self._with_pending.add(cursor.connection)
         if len(known.layouts) + len(found) > MOST_LAYOUTS:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from fixtures.stored import NOW, ago, batch
+from fixtures.stored import NOW, ago, batch, row
 from msgspec.structs import replace
 
 from broker.messages import (
@@ -81,7 +81,7 @@ async def test_a_machine_is_known_by_its_readings_and_by_what_it_announced(store
 async def test_the_present_is_remembered_without_the_future(store: Store) -> None:
     rows = batch(("a", "x", 5, 1.0), ("a", "x", 4, 2.0), ("a", "y", 600_000, 3.0), ("a", "x", -60, 9.0))
     states = [State("a", "mode", ago(9), "run"), State("a", "mode", ago(-9), "idle")]
-    await store.write(Batch(readings=rows.readings, states=states))
+    await store.write(Batch(rows=rows.rows, states=states))
     await store.save_machine(PRESS)
     first, second = await store.latest(NOW)
     assert first.values == {
@@ -91,6 +91,19 @@ async def test_the_present_is_remembered_without_the_future(store: Store) -> Non
     }
     assert (first.machine.machine, first.last_seen) == ("a", NOW)
     assert (second.machine, second.values, second.last_seen) == (PRESS, {}, ago(60))
+
+
+async def test_the_present_is_gathered_from_rows_of_different_shapes(store: Store) -> None:
+    rows = [row("a", n, x=float(n)) for n in range(300)]
+    rows += [row("a", 400, y=1.0, z=1.0), row("a", 350, z=2.0), row("b", 9, z=3.0), row("b", 8, z=4.0, y=5.0)]
+    await store.write(Batch(rows=rows))
+    first, second = await store.latest(NOW)
+    assert first.values == {
+        "x": LatestValue(ts=NOW, value=0.0),
+        "y": LatestValue(ts=ago(400), value=1.0),
+        "z": LatestValue(ts=ago(350), value=2.0),
+    }
+    assert second.values == {"y": LatestValue(ts=ago(8), value=5.0), "z": LatestValue(ts=ago(8), value=4.0)}
 
 
 async def test_an_event_twice_changes_nothing_and_the_latest_stands_for_its_episode(store: Store) -> None:

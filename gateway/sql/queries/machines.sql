@@ -23,13 +23,33 @@ ON CONFLICT (machine) DO UPDATE SET
     parent = excluded.parent,
     first_seen = least(machine.first_seen, excluded.first_seen);
 
--- name: latest_readings
--- The last reading of every series that is not from the future.
-SELECT series.machine, series.metric, last.ts, last.value, last.arrived
-FROM series CROSS JOIN LATERAL (
-    SELECT ts, value, arrived FROM reading
-    WHERE series_id = series.id AND ts <= %(now)s
+-- name: slots
+-- Where the numbers of all metrics of all machines go.
+SELECT series.machine, series.metric, machine.id AS machine_id, series.slot
+FROM series JOIN machine USING (machine);
+
+-- name: newest_rows
+-- The last row of each of these machines that is not from the future.
+SELECT wanted.id AS machine_id, last.ts, last.arrived, last.values
+FROM unnest(%(machine_ids)s::integer[]) AS wanted (id)
+CROSS JOIN LATERAL (
+    SELECT ts, arrived, values FROM sample
+    WHERE machine_id = wanted.id AND ts <= %(now)s
     ORDER BY ts DESC LIMIT 1
+) AS last;
+
+-- name: newest_in_slots
+-- The last number in each of these slots of machines, not from the future, among so many of the last rows.
+SELECT wanted.machine_id, wanted.slot, last.ts, last.value
+FROM unnest(%(machine_ids)s::integer[], %(slots)s::smallint[]) AS wanted (machine_id, slot)
+CROSS JOIN LATERAL (
+    SELECT ts, value FROM (
+        SELECT ts, values[wanted.slot] AS value FROM sample
+        WHERE sample.machine_id = wanted.machine_id AND ts <= %(now)s
+        ORDER BY ts DESC LIMIT %(rows)s
+    ) AS newest
+    WHERE value IS NOT NULL
+    LIMIT 1
 ) AS last;
 
 -- name: latest_texts
