@@ -1,0 +1,188 @@
+"""`enms bench sustain`: many machines at one message a second each, for as long as asked."""
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.progress import Progress as Bars
+
+from enms.bench.check import Verdict, judge
+from enms.bench.generator import Generator
+from enms.bench.lag import Lag, LagWatch
+from enms.bench.processes import Cost
+from enms.bench.report import Report
+from enms.bench.stand import Stand, Stopwatch
+from enms.bench.truth import MODULUS, MOST_MACHINES
+from gateway.store.bulk import Bulk
+
+SPACING_MS: Final = 1000
+LAG_LIMIT_MS: Final = 1000.0
+GENERATOR_LIMIT_MS: Final = 200.0
+DRAIN_S: Final = 120.0
+LEAST_MACHINES: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`settle_s` of the `seconds` are not counted in the lag: machines are made known in them."""
+
+    machines: int
+    seconds: int
+    metrics: int
+    settle_s: int
+    workers: int = 1
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What came of one run."""
+
+    asked: Asked
+    lag: Lag
+    first_lag: Lag
+    generator_late_p99_ms: float
+    drained_s: float | None
+    verdict: Verdict
+    cpus: dict[str, float]
+    costs: dict[str, Cost]
+
+    @property
+    def why_not(self) -> str:
+        """Why the load was not held, empty if it was."""
+        if not self.verdict.perfect:
+            return f"readings lost {self.verdict.lost}, twice {self.verdict.twice}"
+        if self.generator_late_p99_ms > GENERATOR_LIMIT_MS:
+            return f"the generator itself was late: p99 {self.generator_late_p99_ms:.0f} ms"
+        if self.lag.p99_ms > LAG_LIMIT_MS:
+            return f"commit lag p99 {self.lag.p99_ms:,.0f} ms"
+        return "the lag was growing" if self.lag.growing else ""
+
+
+async def sustain(asked: Asked, bars: Bars) -> Report:
+    """Hold one load and report it."""
+    held = await hold(asked, bars)
+    report = Report("sustain")
+    _add(report, held, 0 if held.why_not else asked.machines)
+    return report
+
+
+async def search(asked: Asked, bars: Bars) -> Report:
+    """Double or halve the machines until the most that are held is known to a quarter; report that run."""
+    best: Held | None = None
+    failed: Held | None = None
+    machines = asked.machines
+    while LEAST_MACHINES <= machines <= MOST_MACHINES:
+        found = await hold(_with(asked, machines), bars)
+        if found.why_not:
+            failed = found
+        else:
+            best = found
+        if best is None:
+            machines //= 2
+        elif failed is None:
+            machines *= 2
+        elif failed.asked.machines - best.asked.machines > best.asked.machines // 4:
+            machines = (failed.asked.machines + best.asked.machines) // 2
+        else:
+            break
+    shown = best or failed
+    if shown is None:
+        raise ValueError(f"--machines is {LEAST_MACHINES} to {MOST_MACHINES}")
+    report = Report("sustain")
+    _add(report, shown, best.asked.machines if best else 0)
+    if failed:
+        report.remarks.append(f"{failed.asked.machines:,} machines were not held: {failed.why_not}")
+    return report
+
+
+async def hold(asked: Asked, bars: Bars) -> Held:
+    """Run one load: watch lag and costs, wait until all is drained, then check every reading."""
+    task = bars.add_task(f"{asked.machines:,} machines", total=asked.machines * asked.seconds)
+    async with Stand(folder=asked.folder, workers=asked.workers) as stand:
+        await stand.start_gateway()
+        bulk = Bulk(stand.settings.database_url)
+        await bulk.open()
+        generator = Generator(stand, asked.machines, asked.metrics, SPACING_MS)
+        try:
+            async with generator:
+                watch, costs = LagWatch(bulk), Stopwatch(stand)
+                before = generator.cost().cpu_s
+                sending = asyncio.create_task(
+                    generator.paced(asked.seconds, lambda sent: bars.update(task, completed=sent))
+                )
+                try:
+                    load = await generator.load_known(sending)
+                    looking = asyncio.create_task(watch.run(load))
+                    said = await sending
+                    cpus = costs.shares()
+                    cpus["generator"] = (generator.cost().cpu_s - before) / (asked.seconds + 1)
+                    drained_s = await _drained(bulk, asked.machines * asked.seconds)
+                finally:
+                    sending.cancel()
+                looking.cancel()
+                with suppress(asyncio.CancelledError):
+                    await looking
+            held = await bulk.held(load.base_ms, load.spacing_ms, MODULUS)
+            verdict = judge(load, generator.sent, held)
+            found = Held(
+                asked=asked,
+                lag=watch.lag(load, after_s=asked.settle_s),
+                first_lag=watch.lag(load),
+                generator_late_p99_ms=said["late_p99_ms"],
+                drained_s=drained_s,
+                verdict=verdict,
+                cpus=cpus,
+                costs=stand.costs(),
+            )
+        finally:
+            await bulk.close()
+    outcome = found.why_not or "held"
+    bars.update(task, description=f"{asked.machines:,} machines: {outcome}")
+    return found
+
+
+async def _drained(bulk: Bulk, rows: int) -> float | None:
+    """Wait until so many rows are there; return how long that took, None if they do not come."""
+    began = moved_at = time.monotonic()
+    before = -1
+    while (found := await bulk.count()) < rows:
+        if found > before:
+            before, moved_at = found, time.monotonic()
+        elif time.monotonic() - moved_at > DRAIN_S / 4:
+            return None
+        await asyncio.sleep(0.2)
+    return time.monotonic() - began
+
+
+def _with(asked: Asked, machines: int) -> Asked:
+    return Asked(machines, asked.seconds, asked.metrics, asked.settle_s, asked.workers, asked.folder)
+
+
+def _add(report: Report, held: Held, machines_held: int) -> None:
+    asked, verdict = held.asked, held.verdict
+    report.add("machines_held", machines_held, "machines", promised=(5000, 10_000), note=held.why_not)
+    report.add("lost", verdict.lost, "readings", promised=(0, 0))
+    report.add("twice", verdict.twice, "readings", promised=(0, 0))
+    report.add("wrong", verdict.wrong_series, "series", promised=(0, 0))
+    report.add("stored", verdict.readings, "readings")
+    report.add("seconds", asked.seconds, "s")
+    report.add("readings_per_s", asked.machines * asked.metrics, "readings/s")
+    settled = f"{held.lag.messages:,} messages looked at, from second {asked.settle_s} on"
+    report.add("lag_p50_ms", held.lag.p50_ms, "ms", note=settled)
+    report.add("lag_p99_ms", held.lag.p99_ms, "ms", promised=(LAG_LIMIT_MS, LAG_LIMIT_MS))
+    report.add("lag_max_ms", held.lag.max_ms, "ms")
+    report.add("lag_p99_from_the_start_ms", held.first_lag.p99_ms, "ms")
+    report.add("lag_growing", float(held.lag.growing), "1 = yes")
+    if held.drained_s is None:
+        report.remarks.append("NOT DRAINED: readings that the broker acknowledged did not come")
+    else:
+        report.add("drained_s", held.drained_s, "s")
+    report.add("generator_late_p99_ms", held.generator_late_p99_ms, "ms")
+    for name, cpus in sorted(held.cpus.items(), key=lambda one: -one[1]):
+        report.add(f"cpu_{name}", cpus, "processors")
+    for name, cost in held.costs.items():
+        report.add(f"memory_{name}_mib", cost.memory_mib, "MiB")
