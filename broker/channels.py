@@ -107,7 +107,7 @@ MACHINE = Channel(
     qos=1,
     retain=True,
     writers=every(Role.GATEWAY),
-    readers=every(Role.DETECTOR, Role.SIMULATOR, *LISTENERS),
+    readers=every(Role.GATEWAY, Role.DETECTOR, Role.SIMULATOR, *LISTENERS),
     text="The machine as the gateway knows it.",
 )
 LATEST = Channel(
@@ -116,7 +116,7 @@ LATEST = Channel(
     qos=1,
     retain=True,
     writers=every(Role.GATEWAY),
-    readers=every(Role.DETECTOR, Role.VOICE, *LISTENERS),
+    readers=every(Role.GATEWAY, Role.DETECTOR, Role.VOICE, *LISTENERS),
     text="The last value of every metric with its own time; on change, at most once a second.",
 )
 EXPECTED = Channel(
@@ -134,7 +134,7 @@ HEALTH = Channel(
     qos=1,
     retain=True,
     writers=every(Role.GATEWAY),
-    readers=every(Role.DETECTOR, *LISTENERS),
+    readers=every(Role.GATEWAY, Role.DETECTOR, *LISTENERS),
     text="How a machine's data arrives: state, last seen, refusals, clock skew.",
 )
 ANOMALY = Channel(

@@ -13,11 +13,13 @@ import structlog
 import typer
 from pydantic import ValidationError
 
+from enms.bench.cli import app as bench
 from enms.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 users = typer.Typer(no_args_is_help=True, help="Add, list and remove users and devices of a running enms.")
 app.add_typer(users, name="users")
+app.add_typer(bench, name="bench")
 
 DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept.", show_default=False)]
 Host = Annotated[str | None, typer.Option(help="Address to listen on (127.0.0.1).", show_default=False)]
@@ -70,15 +72,32 @@ def up(
 
 
 @app.command()
-def gateway(data_dir: DataDir = None, host: Host = None, http_port: HttpPort = None) -> None:
+def gateway(
+    data_dir: DataDir = None,
+    host: Host = None,
+    http_port: HttpPort = None,
+    worker: Annotated[
+        str | None,
+        typer.Option(
+            help="This process's share of the machines: i/N, the first of three being 0/3, which also "
+            "serves the page and the API.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Run the gateway: readings into the database, retained state, HTTP API and page."""
     from enms import parts
     from gateway.service import run
+    from gateway.sharing import BadShareError, Share
 
     settings = _settings(data_dir=data_dir, host=host, http_port=http_port)
     if not settings.database_url:
         _fail("the gateway alone needs a database: set ENMS_DATABASE_URL, or run `enms up`")
-    asyncio.run(run(parts.gateway(settings)))
+    try:
+        share = Share.parse(worker) if worker else Share(0, settings.workers)
+    except BadShareError as error:
+        _fail(str(error))
+    asyncio.run(run(parts.worker(settings, share), parts.web(settings) if share.first else None))
 
 
 @app.command()

@@ -12,7 +12,9 @@ if TYPE_CHECKING:  # a process loads its own house only: the gateway needs no sc
     from detector.service import DetectorConfig
     from devices.simulator import SimulatorConfig
     from gateway.postgres import Postgres
-    from gateway.service import GatewayConfig
+    from gateway.service import WebConfig
+    from gateway.sharing import Share
+    from gateway.worker import WorkerConfig
 
 VERSION = version("enms-gateway")
 TOKENS = ("cli", "detector")
@@ -37,20 +39,39 @@ def postgres(settings: Settings) -> "Postgres":
     return Postgres(settings.data_dir / "postgres", SecretFiles(settings.data_dir).get("database"))
 
 
-def gateway(settings: Settings) -> "GatewayConfig":
-    """Return the gateway's configuration."""
-    from gateway.service import GatewayConfig
+def worker(settings: Settings, share: "Share") -> "WorkerConfig":
+    """Return the configuration of the gateway's worker with that share of the machines."""
+    from broker.roles import gateway_user, ingest_user, live_user
+    from gateway.store import Keeping
+    from gateway.worker import WorkerConfig
 
     secrets = SecretFiles(settings.data_dir)
-    users = ("gateway", "gateway-ingest", "broker-admin")
-    return GatewayConfig(
+    users = [user(share.index) for user in (gateway_user, ingest_user, live_user)]
+    if share.first:
+        users.append("broker-admin")
+    return WorkerConfig(
         bus=settings.bus,
         broker_passwords={user: secrets.broker_password(user) for user in users},
         database_url=settings.database_url,
+        version=VERSION,
+        share=share,
+        keeping=Keeping(
+            samples_days=settings.keep_days or None,
+            minutes_days=settings.keep_minutes_days or None,
+            compress_after_days=settings.compress_after_days,
+        ),
+    )
+
+
+def web(settings: Settings) -> "WebConfig":
+    """Return where the gateway's first worker serves HTTP."""
+    from gateway.service import WebConfig
+
+    secrets = SecretFiles(settings.data_dir)
+    return WebConfig(
         host=settings.host,
         http_port=settings.http_port,
         ws_port=settings.ws_port,
-        version=VERSION,
         service_tokens={name: secrets.get(f"token-{name}") for name in TOKENS},
         mqtt_ws_url=settings.mqtt_ws_url,
     )

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from broker.bus import BusAddress
+from broker.roles import MOST_WORKERS
 
 LONGEST_ROOT: Final = 200
 
@@ -48,6 +49,12 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="An outside PostgreSQL; empty for one of our own.")
     mqtt_ws_url: str = Field("", description="WebSocket address given to browsers, behind a proxy.")
     api_url: str = Field("", description="Where the gateway's HTTP API is, for the detector elsewhere.")
+    workers: int = Field(1, ge=1, le=MOST_WORKERS, description="Processes that take telemetry in.")
+    keep_days: int = Field(0, ge=0, description="Days that readings are kept; 0 for ever.")
+    keep_minutes_days: int = Field(0, ge=0, description="Days that their minutes are kept; 0 for ever.")
+    compress_after_days: int = Field(
+        7, ge=1, description="Age in days at which TimescaleDB compresses readings."
+    )
     train_rows: int = Field(300, ge=50, description="Rows a machine needs before a model is trained.")
 
     @field_validator("root")

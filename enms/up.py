@@ -105,13 +105,17 @@ async def _start(settings: Settings, supervisor: Supervisor) -> None:
     began = time.monotonic()
     settings = await _start_infrastructure(settings, supervisor)
     environment = settings.environment()
-    await supervisor.start(_python("gateway", environment, settings))
+    await supervisor.start(_python("gateway", "gateway", environment, settings))
     running.tell(settings)
+    workers = [
+        _python(f"gateway-{number}", "gateway", environment, None, "--worker", f"{number}/{settings.workers}")
+        for number in range(1, settings.workers)
+    ]
     # Together, so that three tiers are left to stop one after the other: within 10 s even if all hang.
-    clients = [_python("detector", environment, None)]
+    clients = [*workers, _python("detector", "detector", environment, None)]
     if settings.demo:
         past = ("--history-days", str(settings.demo_history_days))
-        clients.append(_python("simulate", environment, None, *past))
+        clients.append(_python("simulate", "simulate", environment, None, *past))
     await supervisor.start(*clients)
     await _announce(settings, time.monotonic() - began)
 
@@ -155,7 +159,9 @@ async def _start_infrastructure(settings: Settings, supervisor: Supervisor) -> S
     return settings
 
 
-def _python(name: str, environment: dict[str, str], healthy: Settings | None, *options: str) -> Child:
+def _python(
+    name: str, command: str, environment: dict[str, str], healthy: Settings | None, *options: str
+) -> Child:
     """Return one of our own parts as a child; with `healthy`, it is ready when its API says ok."""
 
     async def ready() -> bool:
@@ -168,7 +174,7 @@ def _python(name: str, environment: dict[str, str], healthy: Settings | None, *o
             return False
         return answer.status_code == httpx.codes.OK
 
-    return Child(name, [sys.executable, "-m", "enms", name, *options], ready, environment=environment)
+    return Child(name, [sys.executable, "-m", "enms", command, *options], ready, environment=environment)
 
 
 async def _announce(settings: Settings, took_s: float) -> None:

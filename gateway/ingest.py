@@ -1,26 +1,36 @@
 """From the bus into the database: read, store, and only then acknowledge.
 
-While the database is away nothing is acknowledged and nothing more is read: the broker holds the rest.
+While the database is away nothing is acknowledged, and no more is read than a bounded few: the broker holds
+the rest.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
 import structlog
 
-from broker.bus import Bus, backoff_s
-from broker.channels import ANNOUNCE, METRIC, TELEMETRY
-from broker.messages import BadMessageError
-from broker.stream import Delivery
-from broker.telemetry import Parsed, read
-from broker.topics import BadTopicError
+from broker.bus import backoff_s
+from broker.intake import Incoming, IncomingBatch, Intake
+from broker.messages import Announce, BadMessageError, decode
+from broker.telemetry import Number, Parsed, number_of, read
+from broker.topics import AnnounceTopic, BadTopicError
+from gateway.redelivery import Committed, content_hash
 from gateway.registry import Registry
 from gateway.rejects import Rejects, describe
-from gateway.store import BadBatchError, Batch, RejectedRow, Store, StoreUnavailableError
+from gateway.store import (
+    BadBatchError,
+    Batch,
+    Redelivery,
+    RejectedRow,
+    Store,
+    StoreTooSlowError,
+    StoreUnavailableError,
+    Written,
+)
 
 MOST: Final = 2000
 WAIT_S: Final = 0.05
@@ -36,44 +46,48 @@ class Counts:
     doubles: int = 0
     rejected: int = 0
     retained_ignored: int = 0
+    again_ignored: int = 0
     batches: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    delivery: Delivery
+class _Taken(msgspec.Struct, frozen=True, gc=False):
+    message: Incoming
     parsed: Parsed
+    numbers: tuple[Number, ...]
+    untimed: int | None
+    """The hash by which it is known when it comes again; None where its own time makes it known."""
 
 
 class Ingest:
     """One consumer of telemetry on its own persistent session."""
 
-    def __init__(
-        self,
-        bus: Bus,
-        store: Store,
-        registry: Registry,
-        rejects: Rejects,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._stream = bus.subscribe(TELEMETRY, METRIC, ANNOUNCE, capacity=2 * MOST)
+    def __init__(self, intake: Intake, store: Store, registry: Registry, rejects: Rejects) -> None:
+        self._intake = intake
         self._store = store
         self._registry = registry
         self._rejects = rejects
-        self._now = now
-        self.counts = Counts()
-        self._away = False
+        self._committed = Committed()
+        self._remembered = False
+        self._ids_each = 1.0
+        self._connection = 0
         self._busy = asyncio.Lock()
+        self.counts = Counts()
+        self.held = asyncio.Event()
+        """Set while nothing is taken in because the database is away."""
+        self.held.set()
 
     async def run(self) -> None:
         """Take batches until cancelled. What was taken and not committed comes again from the broker."""
         while True:
-            batch = await self._stream.batch(MOST, WAIT_S)
+            batch = await self._intake.batch(MOST, WAIT_S)
             async with self._busy:
-                taken = [one for one in map(self._read, batch) if one is not None]
+                await self._remember(batch.connection)
+                taken = [one for one in map(self._read, batch.messages) if one is not None]
+                # Packet ids of what other workers take count as well: the broker gives them out in one ring.
+                self._ids_each = len(batch.mids) / max(1, len(taken))
                 await self._commit(taken)
-                for delivery in batch:
-                    delivery.ack()
+                self._intake.ack(batch)
+                self._note_committed(batch, taken)
                 self.counts.batches += 1
 
     async def finish(self, limit_s: float) -> None:
@@ -81,28 +95,61 @@ class Ingest:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._busy.acquire(), limit_s)
 
-    def _read(self, delivery: Delivery) -> _Taken | None:
+    async def _remember(self, connection: int) -> None:
+        """Ask the database once what was committed under which packet id before we started."""
+        if self._remembered:
+            if connection != self._connection and not self._intake.session_present:
+                self._committed.forget()
+            self._connection = connection
+            return
+        while True:
+            with suppress(StoreUnavailableError):
+                self._committed.restore(await self._store.redeliveries(self._intake.username))
+                self._connection = connection
+                self._remembered = True
+                self.held.clear()
+                return
+            await asyncio.sleep(WAIT_S)
+
+    def _note_committed(self, batch: IncomingBatch, taken: list[_Taken]) -> None:
+        untimed = [(one.message.mid, one.untimed) for one in taken if one.untimed is not None]
+        self._committed.note(untimed, len(batch.mids))
+
+    def _read(self, message: Incoming) -> _Taken | None:
         self.counts.messages += 1
-        if delivery.retained:  # a state somebody left behind, not a new reading
+        if message.retained:  # a state somebody left behind, not a new reading
             self.counts.retained_ignored += 1
             return None
-        if delivery.topic.startswith("announce/"):
-            return self._read_announce(delivery)
-        parsed = read(delivery.topic, delivery.payload, delivery.arrived)
-        self._refuse_texts_of_numbers(parsed)
-        self._registry.take(parsed, delivery.arrived)
-        return _Taken(delivery, parsed)
+        topic, payload = message.topic, message.payload
+        if message.again and self._committed.has(message.mid, content_hash(topic, payload)):
+            self.counts.again_ignored += 1
+            return None
+        if topic.startswith("announce/"):
+            parsed = self._read_announce(message)
+        else:
+            parsed = read(topic, payload, message.arrived)
+            if parsed.states:
+                self._refuse_texts_of_numbers(parsed)
+            self._registry.take(parsed, message.arrived)
+        untimed = content_hash(topic, payload) if parsed.untimed else None
+        return _Taken(message, parsed, self._numbers(message, parsed), untimed)
 
-    def _read_announce(self, delivery: Delivery) -> _Taken:
+    def _numbers(self, message: Incoming, parsed: Parsed) -> tuple[Number, ...]:
+        if message.user and (number := number_of(message.user, parsed.machine)) is not None:
+            return (number,)
+        return tuple(parsed.numbers) if parsed.numbers else ()
+
+    def _read_announce(self, message: Incoming) -> Parsed:
         parsed = Parsed()
         try:
-            where, said = delivery.read(ANNOUNCE)
+            where = AnnounceTopic.parse(message.topic)
+            said = decode(Announce, message.payload)
         except (BadTopicError, BadMessageError) as error:
             parsed.refuse("bad_announce", str(error))
         else:
             parsed.machine = where.machine
-            self._registry.announce(where.machine, said, delivery.arrived)
-        return _Taken(delivery, parsed)
+            self._registry.announce(where.machine, said, message.arrived)
+        return parsed
 
     def _refuse_texts_of_numbers(self, parsed: Parsed) -> None:
         for state in [one for one in parsed.states if self._registry.is_number(one.machine, one.field)]:
@@ -116,44 +163,71 @@ class Ingest:
             return
         try:
             await self._store_for_ever(taken)
-        except BadBatchError as error:
+        except (BadBatchError, StoreTooSlowError) as error:
             if len(taken) > 1:
                 half = len(taken) // 2
                 await self._commit(taken[:half])
                 await self._commit(taken[half:])
                 return
-            refused = Parsed(machine=taken[0].parsed.machine)
+            one = taken[0]
+            refused = Parsed(machine=one.parsed.machine)
             refused.refuse("database", str(error))
-            await self._store_for_ever([_Taken(taken[0].delivery, refused)])
+            await self._store_for_ever([_Taken(one.message, refused, one.numbers, one.untimed)])
 
     async def _store_for_ever(self, taken: list[_Taken]) -> None:
-        rejected = [row for one in taken for row in self._rejected(one)]
-        batch = Batch(
-            rows=[row for one in taken for row in one.parsed.rows],
-            states=[state for one in taken for state in one.parsed.states],
-            rejected=rejected,
-        )
+        """Store a batch however long the database is away. Raises BadBatchError, StoreTooSlowError."""
+        batch = self._batch_of(taken)
         attempt = 0
         while True:
             try:
                 written = await self._store.write(batch)
                 break
+            except StoreTooSlowError:
+                if len(taken) > 1:
+                    raise
+                self._hold("a single message takes too long to store")
             except StoreUnavailableError as error:
-                if not self._away:
-                    log.warning("the database is away; the broker holds what comes", why=str(error))
-                self._away = True
-                await asyncio.sleep(backoff_s(min(attempt, 4), 1.0))
-                attempt += 1
-        if self._away:
+                self._hold(str(error))
+            await asyncio.sleep(backoff_s(min(attempt, 4), 1.0))
+            attempt += 1
+        if self.held.is_set():
             log.info("the database is back", attempts=attempt)
-            self._away = False
+            self.held.clear()
+        self._count(written, batch.rejected)
+
+    def _hold(self, why: str) -> None:
+        if not self.held.is_set():
+            log.warning("the database is away; the broker holds what comes", why=why)
+            self.held.set()
+
+    def _batch_of(self, taken: list[_Taken]) -> Batch:
+        return Batch(
+            rows=[row for one in taken for row in one.parsed.rows],
+            states=[state for one in taken for state in one.parsed.states],
+            rejected=[row for one in taken if one.parsed.refusals for row in self._rejected(one)],
+            numbers=[number for one in taken for number in one.numbers],
+            redelivery=self._redelivery(taken),
+        )
+
+    def _redelivery(self, taken: list[_Taken]) -> Redelivery | None:
+        untimed = {one.message.mid: one.untimed for one in taken if one.untimed is not None}
+        if not untimed and not self._committed:
+            return None  # nothing to remember, nothing to forget
+        return Redelivery(
+            session=self._intake.username,
+            mids=list(untimed),
+            hashes=list(untimed.values()),
+            messages=round(len(taken) * self._ids_each),
+        )
+
+    def _count(self, written: Written, rejected: list[RejectedRow]) -> None:
         self.counts.readings += written.stored
         self.counts.doubles += written.doubled
         self.counts.rejected += sum(row.record.count for row in rejected)
         for row in rejected:
             self._rejects.note(row.source, row.record)
 
-    def _rejected(self, one: _Taken) -> list[RejectedRow]:
-        delivery = one.delivery
-        records = describe(one.parsed.refusals, delivery.topic, delivery.payload, delivery.arrived)
-        return [RejectedRow(one.parsed.machine, record) for record in records]
+    def _rejected(self, one: _Taken) -> Iterator[RejectedRow]:
+        message = one.message
+        records = describe(one.parsed.refusals, message.topic, message.payload, message.arrived)
+        return (RejectedRow(one.parsed.machine, record) for record in records)

@@ -12,6 +12,7 @@ from gateway.accounts import Accounts, Who
 from gateway.http.problems import ProblemError
 from gateway.registry import Registry
 from gateway.rejects import Rejects
+from gateway.roster import Roster
 from gateway.status import GatewayStatus
 from gateway.store import Store
 
@@ -26,6 +27,7 @@ class Context:
     store: Store
     accounts: Accounts
     registry: Registry
+    roster: Roster
     rejects: Rejects
     status: GatewayStatus
     version: str

@@ -20,14 +20,14 @@ When = Annotated[datetime | None, Query(description="RFC 3339 with a zone, such 
 @router.get("/machines", responses=answers(MachineList))
 async def machines(ctx: Ctx, _: Asker) -> Response:
     """List the machines."""
-    found = [ctx.registry.machine(name) for name in ctx.registry.names()]
+    found = [ctx.roster.machine(name) for name in ctx.roster.names()]
     return answer(MachineList(machines=[one for one in found if one is not None]))
 
 
 @router.get("/machines/{machine}", responses=answers(MachineState))
 async def machine(ctx: Ctx, _: Asker, machine: Name) -> Response:
     """Tell what is known of a machine now."""
-    found = ctx.registry.state_of(machine, datetime.now(UTC))
+    found = ctx.roster.state_of(machine, datetime.now(UTC))
     if found is None:
         raise ProblemError(HTTPStatus.NOT_FOUND, f"there is no machine {machine!r}; GET machines lists them")
     return answer(MachineState(machine=found[0], latest=found[1], health=found[2]))

@@ -3,20 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from fixtures.deliveries import NOW, Acks
+from fixtures.deliveries import NOW, Deliveries
 
-from broker.bus import Bus, BusAddress
+from broker.telemetry import Number
 from gateway import ingest as module
 from gateway.ingest import Ingest
 from gateway.registry import Registry
 from gateway.rejects import Rejects
-from gateway.store import BadBatchError, Batch, StoreUnavailableError, Written
-
-if TYPE_CHECKING:
-    from broker.stream import Delivery
+from gateway.store import (
+    BadBatchError,
+    Batch,
+    Redelivery,
+    StoreTooSlowError,
+    StoreUnavailableError,
+    Written,
+)
 
 POISON = -1.0
 
@@ -28,42 +32,54 @@ class Twin:
         self.held: dict[tuple[str, str, Any], float] = {}
         self.texts: list[str] = []
         self.refused: list[str] = []
+        self.numbers: list[Number] = []
+        self.remembered: dict[int, int] = {}
         self.away = False
+        self.slow_above = 10**9
         self.asked = 0
-        self.acked_before: Callable[[], int] = lambda: 0
+
+    async def redeliveries(self, session: str) -> dict[int, int]:
+        assert session == "gateway-ingest"
+        return dict(self.remembered)
 
     async def write(self, batch: Batch) -> Written:
         self.asked += 1
         await asyncio.sleep(0)
         if self.away:
             raise StoreUnavailableError("the database is away: on purpose")
-        if any(one.reading.value == POISON for one in batch.readings):
+        if len(batch.rows) > self.slow_above:
+            raise StoreTooSlowError("too much at once: on purpose")
+        found = [
+            ((row.machine, metric, row.ts), value)
+            for row in batch.rows
+            for metric, value in zip(row.metrics, row.values, strict=True)
+        ]
+        if any(value == POISON for _, value in found):
             raise BadBatchError("-1 can never be stored")
-        fresh = {
-            (one.reading.machine, one.reading.metric, one.reading.ts): one.reading.value
-            for one in batch.readings
-            if (one.reading.machine, one.reading.metric, one.reading.ts) not in self.held
-        }
+        fresh = {key: value for key, value in found if key not in self.held}
         self.held.update(fresh)
         self.texts += [one.text for one in batch.states]
         self.refused += [one.record.reason for one in batch.rejected]
-        return Written(len(fresh), len(batch.readings) - len(fresh), len(batch.states), (), ())
+        self.numbers += batch.numbers
+        if batch.redelivery is not None:
+            self.remember(batch.redelivery)
+        return Written(len(fresh), len(found) - len(fresh), len(batch.states), (), ())
+
+    def remember(self, redelivery: Redelivery) -> None:
+        self.remembered |= dict(zip(redelivery.mids, redelivery.hashes, strict=True))
 
 
 class Bench:
     """An ingest between made-up deliveries and the twin."""
 
-    def __init__(self) -> None:
-        self.acks, self.store, self.rejects, self.registry = Acks(), Twin(), Rejects(), Registry()
-        bus = Bus(BusAddress("127.0.0.1", 1), "gateway-ingest", "", silent=True)
-        self.ingest = Ingest(bus, self.store, self.registry, self.rejects)  # type: ignore[arg-type]
-        self.send = bus._streams[0].put
-        self.sent: list[Delivery] = []
+    def __init__(self, store: Twin | None = None) -> None:
+        self.intake, self.store = Deliveries(), store or Twin()
+        self.rejects, self.registry = Rejects(), Registry()
+        self.ingest = Ingest(self.intake, self.store, self.registry, self.rejects)  # type: ignore[arg-type]
 
-    async def take(self, *bodies: Any, topic: str = "telemetry/press-7", retained: bool = False) -> None:
+    async def take(self, *bodies: Any, **more: Any) -> None:
         for body in bodies:
-            self.sent.append(self.acks.delivery(body, topic, retained=retained))
-            await self.send(self.sent[-1])
+            self.intake.deliver(body, **more)
 
     async def until(self, happened: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
@@ -71,8 +87,8 @@ class Bench:
                 await asyncio.sleep(0.005)
 
     async def all_acked(self) -> None:
-        await self.until(lambda: len(self.acks.mids) == len(self.sent))
-        assert self.acks.mids == [one.mid for one in self.sent]
+        await self.until(lambda: len(self.intake.acked) == len(self.intake.sent))
+        assert self.intake.acked == self.intake.sent
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -128,7 +144,7 @@ async def test_nothing_is_acknowledged_while_the_database_is_away_and_all_of_it_
     await bench.take(row(1, 1), row(2, POISON), row(3, 3))
     async with bench.running():
         await bench.until(lambda: bench.store.asked >= 5)
-        assert bench.acks.mids == []
+        assert bench.intake.acked == []
         assert bench.rejects.total == {}
         bench.store.away = False
         await bench.all_acked()
@@ -202,10 +218,10 @@ async def test_finish_waits_for_the_batch_at_hand_and_lets_no_other_begin() -> N
     async with bench.running():
         await bench.until(lambda: bench.store.asked == 1)
         await bench.ingest.finish(5)
-        assert bench.acks.mids == [1]
+        assert bench.intake.acked == [1]
         await bench.take(row(2, 2))
         await asyncio.sleep(0.15)
-        assert bench.acks.mids == [1]
+        assert bench.intake.acked == [1]
         assert bench.store.asked == 1
 
 
@@ -216,4 +232,87 @@ async def test_finish_gives_up_after_its_time() -> None:
     async with bench.running():
         await bench.until(lambda: bench.store.asked == 1)
         await bench.ingest.finish(0.05)
-        assert bench.acks.mids == []
+        assert bench.intake.acked == []
+
+
+async def test_a_batch_that_is_too_slow_is_halved_until_it_is_not() -> None:
+    bench = Bench()
+    bench.store.slow_above = 10
+    await bench.take(*(row(number, number) for number in range(100)))
+    async with bench.running():
+        await bench.all_acked()
+    assert sorted(bench.store.held.values()) == list(range(100))
+    assert bench.store.refused == []
+
+
+async def test_the_present_is_told_while_the_database_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "backoff_s", lambda _attempt, _jitter: 0.01)
+    bench = Bench()
+    assert bench.ingest.held.is_set()
+    await bench.take(row(1, 1))
+    async with bench.running():
+        await bench.until(lambda: not bench.ingest.held.is_set())
+        await bench.all_acked()
+        bench.store.away = True
+        await bench.take(row(2, 2))
+        await bench.until(bench.ingest.held.is_set)
+        bench.store.away = False
+        await bench.until(lambda: not bench.ingest.held.is_set())
+
+
+async def test_an_untimed_message_that_was_committed_and_comes_again_is_not_a_second_reading() -> None:
+    store = Twin()
+    bench = Bench(store)
+    await bench.take(b"21.5", topic="telemetry/press-7/pressure_bar")
+    async with bench.running():
+        await bench.all_acked()
+    again = Bench(store)  # another process, as after a kill
+    await again.take(b"21.5", topic="telemetry/press-7/pressure_bar", again=1)
+    await again.take(b"21.5", topic="telemetry/press-7/pressure_bar")
+    async with again.running():
+        await again.until(lambda: len(again.intake.acked) == 2)
+    assert again.ingest.counts.again_ignored == 1
+    assert again.ingest.counts.readings == 1
+    assert len(store.held) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "topic"),
+    [(b"21.6", "telemetry/press-7/pressure_bar"), (b"21.5", "telemetry/press-8/pressure_bar")],
+)
+async def test_another_message_under_the_same_packet_id_is_taken(body: bytes, topic: str) -> None:
+    bench = Bench()
+    await bench.take(b"21.5", topic="telemetry/press-7/pressure_bar")
+    async with bench.running():
+        await bench.all_acked()
+        bench.intake.reconnect()
+        await bench.take(body, topic=topic, again=1)
+        await bench.until(lambda: len(bench.intake.acked) == 2)
+    assert bench.ingest.counts.again_ignored == 0
+    assert bench.ingest.counts.messages == 2
+
+
+async def test_packet_ids_of_a_session_the_broker_lost_mean_nothing() -> None:
+    bench = Bench()
+    await bench.take(b"21.5", topic="telemetry/press-7/pressure_bar")
+    async with bench.running():
+        await bench.all_acked()
+        bench.intake.reconnect(session_present=False)
+        await bench.take(b"21.5", topic="telemetry/press-7/pressure_bar", again=1)
+        await bench.until(lambda: len(bench.intake.acked) == 2)
+    assert bench.ingest.counts.again_ignored == 0
+
+
+async def test_the_numbers_of_messages_are_stored_with_them_also_of_refused_ones() -> None:
+    bench = Bench()
+    told = (("client", "line-3"), ("boot", "a-boot"), ("seq", "7"))
+    await bench.take({"a": 1}, user=told)
+    await bench.take({"seq": 4, "boot": "b-boot", "a": 2})
+    await bench.take(b"{", user=(("boot", "a-boot"), ("seq", "8"), ("client", "line-3")))
+    async with bench.running():
+        await bench.all_acked()
+    assert bench.store.numbers == [
+        Number("line-3", "a-boot", 7),
+        Number("press-7", "b-boot", 4),
+        Number("line-3", "a-boot", 8),
+    ]

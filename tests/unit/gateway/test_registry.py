@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from fixtures.deliveries import NOW, Acks
+from fixtures.deliveries import NOW, encoded
 
 from broker.messages import Announce, LatestValue, Machine, MetricInfo, Place
 from broker.telemetry import Parsed, read
@@ -13,7 +13,7 @@ SECOND = timedelta(seconds=1)
 
 
 def parsed(body: Any, topic: str = "telemetry/press-7", seconds: float = 0) -> Parsed:
-    return read(topic, Acks().delivery(body, topic).payload, NOW + timedelta(seconds=seconds))
+    return read(topic, encoded(body), NOW + timedelta(seconds=seconds))
 
 
 def told(registry: Registry, *bodies: Any) -> Registry:
