@@ -125,13 +125,15 @@ def _check_readings(by: dict[str, list[Line]], verdict: Verdict) -> None:
         if sent[name]["numbered"]
     ]
     missed = {line["machine"]: line["count"] for line in by["missed"]}
-    plain = Counter(name[0] for name in lost if not sent[name]["numbered"])
-    for machine, count in plain.items():
-        verdict.counted_gaps += min(count, missed.get(machine, 0))
-        if count > missed.get(machine, 0):
-            text = (
-                f"{count} acknowledged readings of {machine} are nowhere, {missed.get(machine, 0)} are told"
-            )
+    plain: dict[str, list[Name]] = defaultdict(list)
+    for name in lost:
+        if not sent[name]["numbered"]:
+            plain[name[0]].append(name)
+    for machine, names in plain.items():
+        told = missed.get(machine, 0)
+        verdict.counted_gaps += min(len(names), told)
+        if len(names) > told:
+            text = f"{len(names)} acknowledged readings are nowhere, {told} are told, such as {names[:5]}"
             found.append(Violation("uncounted_loss", text))
 
 

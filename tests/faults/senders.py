@@ -77,6 +77,11 @@ class Sender:
         assert not self._thread.is_alive(), f"{self.name}: {len(self._kept)} messages were never answered"
         self._history.close()
 
+    def sent_by(self, machine: str) -> int:
+        """Return how many readings of a machine were sent."""
+        count, first = len(self.machines), (self.machines.index(machine) or len(self.machines))
+        return max(0, (self.sent - first) // count + 1)
+
     def _run(self) -> None:
         began, owed = time.monotonic(), 0
         self._connect()
@@ -113,19 +118,24 @@ class Sender:
             ts_ms = self._last_ms = max(int(time.time() * 1000), self._last_ms + 1)
             row = {"ts": ts_ms, **row}
         self._kept[self.sent] = (f"enms/telemetry/{machine}", json.dumps(row).encode())
+        self._note_sent(self.sent, machine, self.sent, ts_ms)
+        return self.sent
+
+    def _note_sent(
+        self, seq: int, machine: str, value: int | None, ts_ms: int | None, key: str | None = None
+    ) -> None:
         self._history.note(
             "sent",
             client=self.name,
             boot=self.boot,
-            seq=self.sent,
+            seq=seq,
             machine=machine,
             metric=METRIC,
-            value=self.sent,
+            value=value,
             ts_ms=ts_ms,
             numbered=self._numbered,
-            key=None,
+            key=key,
         )
-        return self.sent
 
     def _publish(self, seq: int) -> None:
         if seq not in self._kept:

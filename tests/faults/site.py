@@ -22,10 +22,14 @@ from enms.secret_files import SecretFiles
 
 
 class Site:
-    """`history` is where the parts of a test write down what they did."""
+    """`history` is where the parts of a test write down what they did.
 
-    def __init__(self, folder: Path) -> None:
+    With several workers the first is `gateway`, which serves the API, the others `gateway-1`, `gateway-2`, …
+    """
+
+    def __init__(self, folder: Path, workers: int = 1) -> None:
         self.folder = folder
+        self.workers = workers
         self.history = folder / "history"
         self.http_port = free_port()
         self.broker = PrivateBroker(folder)
@@ -41,7 +45,8 @@ class Site:
         self.broker.start()
         self.postgres.start()
         self.database_url = self.postgres.new_database()
-        self.start_gateway()
+        for number in range(self.workers):
+            self.start_gateway(f"gateway-{number}" if number else "gateway")
         self.until_healthy()
 
     def stop(self) -> None:
@@ -57,13 +62,13 @@ class Site:
         self.broker.stop()
         self.postgres.stop()
 
-    def start_gateway(self, name: str = "gateway", *options: str, **settings: str) -> None:
-        """Start the gateway, or with options one of its workers under a name of its own."""
+    def start_gateway(self, name: str = "gateway") -> None:
+        command = [sys.executable, "-m", "enms", "gateway"]
+        if self.workers > 1:
+            number = name.removeprefix("gateway").removeprefix("-") or "0"
+            command += ["--worker", f"{number}/{self.workers}"]
         with self.log(name).open("ab") as log:
-            command = [sys.executable, "-m", "enms", "gateway", *options]
-            self._processes[name] = subprocess.Popen(
-                command, stdout=log, stderr=log, env={**self._environment(), **settings}
-            )
+            self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment())
 
     def kill_gateway(self, name: str = "gateway") -> None:
         process = self._processes[name]
@@ -150,8 +155,8 @@ class Site:
 
 
 @contextmanager
-def running_site(folder: Path) -> Iterator[Site]:
-    site = Site(folder)
+def running_site(folder: Path, workers: int = 1) -> Iterator[Site]:
+    site = Site(folder, workers)
     try:
         site.start()
         yield site

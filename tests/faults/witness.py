@@ -15,6 +15,7 @@ from paho.mqtt import client as paho
 
 HEARD: Final = ("latest/+", "health/+", "rejected/#", "anomaly/+", "alarm/+/+", "service/+")
 MOST_POINTS: Final = 50_000
+HOUR: Final = timedelta(hours=1)
 
 
 class Listener:
@@ -78,7 +79,7 @@ class Listener:
         return max(times, default=0.0)
 
 
-def readings(site: Site, machine: str, metric: str, back: timedelta = timedelta(hours=1)) -> Any:
+def readings(site: Site, machine: str, metric: str, back: timedelta = HOUR) -> Any:
     """Return (ts_ms, value) of every stored reading; None while the API does not answer with them."""
     now = datetime.now(UTC)
     found = site.ask(
@@ -107,11 +108,29 @@ def count(site: Site, sender: Sender) -> int:
     return sum(len(readings(site, machine, METRIC) or ()) for machine in sender.machines)
 
 
-def dump(site: Site, *senders: Sender) -> None:
+def dump(site: Site, *senders: Sender, back: timedelta = HOUR) -> None:
     """Write down all that is stored of the senders' machines."""
     history = History(site.history, "database")
     for sender in senders:
         for machine in sender.machines:
-            for ts_ms, value in until(lambda machine=machine: readings(site, machine, METRIC), 20):
+            for ts_ms, value in until(lambda machine=machine: readings(site, machine, METRIC, back), 20):
                 history.note("stored", machine=machine, metric=METRIC, value=value, ts_ms=ts_ms)
     history.close()
+
+
+def until_counted(site: Site, sender: Sender, seconds: float) -> float:
+    """Wait until all losses are counted, or that time is over; returns how long it took."""
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        if all(_gaps_are_counted(site, sender, machine) for machine in sender.machines):
+            break
+        time.sleep(0.5)
+    return time.monotonic() - began
+
+
+def _gaps_are_counted(site: Site, sender: Sender, machine: str) -> bool:
+    state = site.ask(f"machines/{machine}")
+    there = readings(site, machine, METRIC)
+    if state is None or there is None:
+        return False
+    return len(there) + state["health"].get("missed", 0) >= sender.sent_by(machine)
