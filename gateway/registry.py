@@ -1,9 +1,10 @@
 """What the gateway knows of each machine now, and which of it has to be told again. No I/O here."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 from msgspec.structs import replace
@@ -93,6 +94,26 @@ class Registry:
         if changed:
             self._latest_turns.add(name)
 
+    def learn(self, name: str, rows: Sequence[Row], units: Mapping[str, str], now: datetime) -> None:
+        """Take in history: new machines, new metrics with their `units`, and last values where it is later.
+
+        What was imported says nothing of how a machine is now: its health stays as it was.
+        """
+        if not rows:
+            return
+        known = self._known.get(name)
+        if known is None:
+            machine = Machine(machine=name, name=name, first_seen=min(row.arrived for row in rows))
+            seen = min(now, max(row.ts for row in rows))
+            known = self._put(machine, Arrivals(seen), LastValues())
+        changed = False
+        for row in rows:
+            if not known.values.holds(row.metrics):
+                self._learn_metrics(known, row.metrics, units)
+            changed |= known.values.take(row if row.ts <= now else _row_at(row, now))
+        if changed:
+            self._latest_turns.add(name)
+
     def announce(self, machine: str, said: Announce, arrived: datetime) -> None:
         """Take in what a machine says of itself; what it leaves out stays as it was."""
         known = self._known.get(machine) or self._at(machine, arrived)
@@ -171,12 +192,14 @@ class Registry:
         known.machine = machine
         self._fresh_machines[machine.machine] = None
 
-    def _learn_metrics(self, known: _Known, names: Iterable[str]) -> None:
+    def _learn_metrics(
+        self, known: _Known, names: Iterable[str], units: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         fresh = {name for name in names if name not in known.machine.metrics}
         if not fresh:
             return
         metrics = dict(known.machine.metrics)
-        metrics.update({name: MetricInfo(unit=unit_of(name)) for name in sorted(fresh)})
+        metrics.update({name: MetricInfo(unit=units.get(name) or unit_of(name)) for name in sorted(fresh)})
         self._set_machine(known, replace(known.machine, metrics=metrics))
 
     def _mark_health(self, name: str, known: _Known, state: str) -> None:

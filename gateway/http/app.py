@@ -7,10 +7,18 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
-from gateway.http import problems, routes_export, routes_machines, routes_session, routes_system
+from gateway.http import (
+    problems,
+    routes_export,
+    routes_import,
+    routes_machines,
+    routes_session,
+    routes_system,
+)
 from gateway.http.answers import describe
 from gateway.http.context import Context
 from gateway.http.guard import Guard
+from gateway.imports import Importer
 
 API: Final = "/api/v1"
 STATIC: Final = Path(__file__).resolve().parents[1] / "static"
@@ -28,7 +36,8 @@ def create_app(ctx: Context) -> FastAPI:
     app.state.context = ctx
     problems.install(app)
     app.state.exports = routes_export.Exports()
-    for routes in (routes_system, routes_machines, routes_session, routes_export):
+    app.state.importer = Importer(ctx.store, ctx.registry, ctx.rejects)
+    for routes in (routes_system, routes_machines, routes_session, routes_export, routes_import):
         app.include_router(routes.router, prefix=API)
     describe(app)
     app.add_middleware(Guard, policy=_policy)

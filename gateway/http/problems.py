@@ -13,6 +13,7 @@ from broker.dynsec import BrokerAdminError
 from gateway.accounts import AccountError, LoginRefusedError, TooManyLoginsError
 from gateway.export.asked import ExportError, UnknownExportError
 from gateway.history import HistoryError, UnknownHistoryError
+from gateway.imports import BadImportError, BusyError
 from gateway.store import BadValueError, StoreUnavailableError
 
 
@@ -41,6 +42,8 @@ _MEANINGS: Final[dict[type[Exception], tuple[HTTPStatus, dict[str, str]]]] = {
     HistoryError: (HTTPStatus.UNPROCESSABLE_ENTITY, {}),
     UnknownExportError: (HTTPStatus.NOT_FOUND, {}),
     ExportError: (HTTPStatus.UNPROCESSABLE_ENTITY, {}),
+    BadImportError: (HTTPStatus.UNPROCESSABLE_ENTITY, {}),
+    BusyError: (HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"}),
     LoginRefusedError: (HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"}),
     AccountError: (HTTPStatus.CONFLICT, {}),
 }
