@@ -16,6 +16,8 @@ from broker.wire_parts import FAILURE, WireError, explain
 REST_S: Final = 0.002
 """So long a busy socket is left alone, or the broker's single writes would each cost a turn of the loop."""
 RESTLESS_BYTES: Final = 64 * 1024
+PINGS: Final = 3
+"""Pings in the time the broker has to be heard in."""
 _USER_TIMEOUT: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
 log = structlog.get_logger()
 
@@ -61,13 +63,13 @@ class Link(asyncio.Protocol):
         self._resting = False
         self._leaving = False
         self._heard_s = self._loop.time()
+        self._unheard = 0  # pings, not seconds: while the process itself is held up, none is sent
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say who we are."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  what create_connection makes
         self._transport = transport
         self.reading = True
-        self._heard_s = self._loop.time()
         found = transport.get_extra_info("socket")
         if found is not None and _USER_TIMEOUT is not None:
             # While we do not read, only the kernel can tell that nobody is there any more.
@@ -78,6 +80,7 @@ class Link(asyncio.Protocol):
         """Take in what came."""
         now_s = self._loop.time()
         since_s, self._heard_s = now_s - self._heard_s, now_s
+        self._unheard = 0
         if self._leaving or self.ended.done():
             return
         try:
@@ -147,7 +150,7 @@ class Link(asyncio.Protocol):
             self._transport.pause_reading()
         elif not self.reading and not self._choked and self._inbox.half_empty:
             self.reading = True
-            self._heard_s = self._loop.time()
+            self._unheard = 0
             if not self._resting:
                 self._transport.resume_reading()
 
@@ -165,10 +168,11 @@ class Link(asyncio.Protocol):
         """Send a ping and see whether the broker is still there; return the seconds until the next call."""
         if self._accepted:
             self.write(wire.PINGREQ)
-        silent_s = self._loop.time() - self._heard_s
-        if self.reading and silent_s > self._keepalive_s:
-            self.end(f"nothing was heard from the broker for {silent_s:.0f} s")
-        return self._keepalive_s / 3
+        if self.reading:
+            self._unheard += 1
+        if self._unheard > PINGS:
+            self.end(f"nothing was heard from the broker for {self._keepalive_s} s")
+        return self._keepalive_s / PINGS
 
     def leave(self) -> None:
         """Say goodbye and wait for the broker to close, which it does after it has read what we sent.
