@@ -77,43 +77,59 @@ class Ingest:
         self.held.set()
 
     async def run(self) -> None:
-        """Take batches until cancelled. What was taken and not committed comes again from the broker."""
-        while True:
-            batch = await self._intake.batch(MOST, WAIT_S)
-            async with self._busy:
-                await self._remember(batch.connection)
+        """Take batches until cancelled. What was taken and not committed comes again from the broker.
+
+        A batch is read while the one before it is stored; they are stored and acknowledged in their order.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            under_way: asyncio.Task[None] | None = None
+            while True:
+                batch = await self._intake.batch(MOST, WAIT_S)
+                await self._remember()
                 taken = [one for one in map(self._read, batch.messages) if one is not None]
-                # Packet ids of what other workers take count as well: the broker gives them out in one ring.
-                self._ids_each = len(batch.mids) / max(1, len(taken))
-                await self._commit(taken)
-                self._intake.ack(batch)
-                self._note_committed(batch, taken)
-                self.counts.batches += 1
+                if under_way is not None:
+                    await under_way
+                under_way = tasks.create_task(self._settle(batch, taken), name="batch")
+
+    async def _settle(self, batch: IncomingBatch, taken: list[_Taken]) -> None:
+        async with self._busy:
+            self._follow(batch.connection)
+            fresh = [one for one in taken if not self._was_committed(one)]
+            # Packet ids of what other workers take count as well: the broker gives them out in one ring.
+            self._ids_each = len(batch.mids) / max(1, len(fresh))
+            await self._commit(fresh)
+            self._intake.ack(batch)
+            untimed = [(one.message.mid, one.untimed) for one in fresh if one.untimed is not None]
+            self._committed.note(untimed, len(batch.mids))
+            self.counts.batches += 1
 
     async def finish(self, limit_s: float) -> None:
         """Wait until the batch at hand is committed and acknowledged, and let no other begin."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._busy.acquire(), limit_s)
 
-    async def _remember(self, connection: int) -> None:
+    async def _remember(self) -> None:
         """Ask the database once what was committed under which packet id before we started."""
-        if self._remembered:
-            if connection != self._connection and not self._intake.session_present:
-                self._committed.forget()
-            self._connection = connection
-            return
-        while True:
+        while not self._remembered:
             with suppress(StoreUnavailableError):
                 self._committed.restore(await self._store.redeliveries(self._intake.username))
-                self._connection = connection
                 self._remembered = True
                 self.held.clear()
                 return
             await asyncio.sleep(WAIT_S)
 
-    def _note_committed(self, batch: IncomingBatch, taken: list[_Taken]) -> None:
-        untimed = [(one.message.mid, one.untimed) for one in taken if one.untimed is not None]
-        self._committed.note(untimed, len(batch.mids))
+    def _follow(self, connection: int) -> None:
+        """Forget packet ids where another connection brought a new session."""
+        if self._connection not in {0, connection} and not self._intake.session_present:
+            self._committed.forget()
+        self._connection = connection
+
+    def _was_committed(self, one: _Taken) -> bool:
+        found = one.message.again and one.untimed is not None
+        if found and self._committed.has(one.message.mid, one.untimed or 0):
+            self.counts.again_ignored += 1
+            return True
+        return False
 
     def _read(self, message: Incoming) -> _Taken | None:
         self.counts.messages += 1
@@ -121,9 +137,6 @@ class Ingest:
             self.counts.retained_ignored += 1
             return None
         topic, payload = message.topic, message.payload
-        if message.again and self._committed.has(message.mid, content_hash(topic, payload)):
-            self.counts.again_ignored += 1
-            return None
         if topic.startswith("announce/"):
             parsed = self._read_announce(message)
         else:
