@@ -206,13 +206,18 @@ def _take_field(
 
 
 def _take_text(parsed: Parsed, name: str, text: str, ts: datetime, arrived: datetime) -> None:
-    if unit_of(name):
+    if _has_unit(name):
         parsed.refuse("not_a_number", f"{name} has a unit, so {text[:40]!a} is not a reading", name)
     elif len(text) > MAX_TEXT or not text.isprintable():
         parsed.refuse("bad_text", f"a state is up to {MAX_TEXT} printable characters", name)
     else:
         parsed.states.append(State(parsed.machine, name, ts, text))
         parsed.untimed |= ts is arrived
+
+
+@lru_cache(maxsize=16_384)
+def _has_unit(name: str) -> bool:
+    return bool(unit_of(name))
 
 
 def row_time(fields: dict[str, Json], arrived: datetime) -> datetime:
