@@ -26,12 +26,16 @@ Floats = npt.NDArray[np.float64]
 
 
 class Shape:
-    """Rows whose numbers stand in the same slots. `slots` counts from 1 and names each slot once."""
+    """Rows whose numbers stand in the same slots. `slots` counts from 1 and names each slot once.
+
+    `count` is how many there are, `size` how many bytes a packed row has.
+    """
 
     def __init__(self, slots: Sequence[int]) -> None:
         self.slots = tuple(slots)
         self.count = len(self.slots)
         self._template, self._kind = _template(self.slots)
+        self.size = self._kind.itemsize
 
     def pack(self, machine_ids: Integers, ts_us: Integers, arrived_us: Integers, values: Floats) -> bytes:
         """Return rows as COPY takes them. `values` has a row for each, a column for each of `slots`."""

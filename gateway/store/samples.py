@@ -117,44 +117,44 @@ class Placed:
         return int(counts[self.kinds].sum())
 
     def once(self) -> "Placed":
-        """Return the rows with each (machine, time) once: several are one row, in a slot the first wins."""
+        """Return the rows sorted, each (machine, time) once: several are one, in a slot the first wins."""
         order = np.lexsort((self.ts_us, self.machine_ids))  # stable: in the order of the batch
         ids, ts = self.machine_ids[order], self.ts_us[order]
         again = np.zeros(len(order), bool)
         again[1:] = (ids[1:] == ids[:-1]) & (ts[1:] == ts[:-1])
         if not again.any():
-            return self
-        return self._folded(order, again)
+            return self._picked(order)
+        return self._folded(order, np.flatnonzero(~again))
 
-    def _folded(self, order: Integers, again: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> "Placed":
-        firsts = np.flatnonzero(~again)
-        ends = np.append(firsts[1:], len(order))
-        number_of = {shape: number for number, shape in enumerate(self.shapes)}
-        shape_numbers = self.kinds.copy()
-        starts = self.starts.copy()
-        more: list[float] = []
-        for first, end in zip(firsts.tolist(), ends.tolist(), strict=True):
-            if end - first == 1:
-                continue
-            members = order[first:end].tolist()
-            cells: dict[int, float] = {}
-            for slot, value in chain.from_iterable(map(self._cells, members)):
-                cells.setdefault(slot, value)
-            slots = sorted(cells)
-            shape = shape_of(tuple(slots))
-            shape_numbers[members[0]] = number_of.setdefault(shape, len(number_of))
-            starts[members[0]] = len(self.values) + len(more)
-            more.extend(cells[slot] for slot in slots)
-        kept = order[firsts]
+    def _picked(self, rows: Integers) -> "Placed":
         return Placed(
-            list(number_of),
-            self.machine_ids[kept],
-            self.ts_us[kept],
-            self.arrived_us[kept],
-            shape_numbers[kept],
-            starts[kept],
-            np.append(self.values, more),
+            self.shapes,
+            self.machine_ids[rows],
+            self.ts_us[rows],
+            self.arrived_us[rows],
+            self.kinds[rows],
+            self.starts[rows],
+            self.values,
         )
+
+    def _folded(self, order: Integers, firsts: Integers) -> "Placed":
+        """Return a row for each stretch of `order`; `firsts` are where those begin."""
+        number_of = {shape: number for number, shape in enumerate(self.shapes)}
+        folded = self._picked(order[firsts])
+        more: list[float] = []
+        ends = np.append(firsts[1:], len(order))
+        for row in np.flatnonzero(ends - firsts > 1).tolist():
+            cells: dict[int, float] = {}
+            for member in order[firsts[row] : ends[row]].tolist():
+                for slot, value in self._cells(member):
+                    cells.setdefault(slot, value)
+            slots = sorted(cells)
+            folded.kinds[row] = number_of.setdefault(shape_of(tuple(slots)), len(number_of))
+            folded.starts[row] = len(self.values) + len(more)
+            more.extend(cells[slot] for slot in slots)
+        folded.shapes = list(number_of)
+        folded.values = np.append(self.values, more)
+        return folded
 
     def _cells(self, row: int) -> Iterator[tuple[int, float]]:
         shape = self.shapes[self.kinds[row]]
@@ -162,15 +162,19 @@ class Placed:
         return zip(shape.slots, self.values[start : start + shape.count].tolist(), strict=True)
 
     def packed(self) -> bytes:
-        """Return the rows in the form of COPY, those of a shape together."""
-        parts = [COPY_HEAD]
+        """Return the rows in the form of COPY, in their order."""
+        if len(self.shapes) == 1:
+            return COPY_HEAD + self._of_shape(self.shapes[0], slice(None)) + COPY_TAIL
+        pieces = [b""] * len(self)
         for number, shape in enumerate(self.shapes):
-            rows = np.flatnonzero(self.kinds == number) if len(self.shapes) > 1 else slice(None)
-            places = self.starts[rows][:, None] + np.arange(shape.count)
-            parts.append(
-                shape.pack(
-                    self.machine_ids[rows], self.ts_us[rows], self.arrived_us[rows], self.values[places]
-                )
-            )
-        parts.append(COPY_TAIL)
-        return b"".join(parts)
+            rows = np.flatnonzero(self.kinds == number)
+            data = self._of_shape(shape, rows)
+            for place, start in zip(rows.tolist(), range(0, len(data), shape.size), strict=True):
+                pieces[place] = data[start : start + shape.size]
+        return b"".join([COPY_HEAD, *pieces, COPY_TAIL])
+
+    def _of_shape(self, shape: Shape, rows: Integers | slice) -> bytes:
+        places = self.starts[rows][:, None] + np.arange(shape.count)
+        return shape.pack(
+            self.machine_ids[rows], self.ts_us[rows], self.arrived_us[rows], self.values[places]
+        )

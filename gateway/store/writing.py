@@ -1,12 +1,14 @@
 """Batches into the database: all of a batch in one transaction, doubles harmless."""
 
 import asyncio
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 from weakref import WeakSet
+
+import psycopg
 
 from broker.telemetry import State
 from gateway.store.catalogue import Key, Name, lay_out
@@ -21,8 +23,17 @@ from gateway.store.rows import Batch, RejectedRow, Written
 from gateway.store.samples import Columns, Layout, Placed
 from gateway.store.states import Field, changes
 
+CAREFUL_BATCHES: Final = 20
+"""After one that held what was there already: where that is so, it is likely to be so again."""
 MOST_LAYOUTS: Final = 200_000
 """Kept in memory; machines that send ever new sets of metrics make it begin anew."""
+
+
+Add = Callable[[Cursor, Placed], Awaitable[int]]
+
+
+class _NotNewError(Exception):
+    """Some of the rows are in the database already, or being written by somebody else."""
 
 
 @dataclass(slots=True)
@@ -42,6 +53,7 @@ class Writing(Upkeep):
         super().__init__(url, **options)
         self._known = _Known({}, set(), set(), {})
         self._with_pending: WeakSet[Any] = WeakSet()
+        self._careful = 0
         self._one_at_a_time = asyncio.Lock()
 
     async def write(self, batch: Batch) -> Written:
@@ -64,22 +76,32 @@ class Writing(Upkeep):
         except BadValueError as error:
             raise BadBatchError(str(error)) from error
         try:
-            return await self._write(batch, columns)
-        except StoreUnavailableError:
-            self._forget()
-            raise
+            return await self._write_anyhow(batch, columns)
         except BadValueError:
             # Somebody else may have dropped what we believe to be there.
             self._forget()
         try:
-            return await self._write(batch, columns)
+            return await self._write_anyhow(batch, columns)
         except BadValueError as error:
             raise BadBatchError(str(error)) from error
+
+    async def _write_anyhow(self, batch: Batch, columns: Columns) -> Written:
+        """Write as if all were new, which is nearly always so, and else carefully."""
+        try:
+            if not self._careful:
+                with suppress(_NotNewError):
+                    return await self._write(batch, columns, _add_new)
+                self._careful = CAREFUL_BATCHES
+            self._careful -= 1
+            return await self._write(batch, columns, self._add_or_merge)
+        except StoreUnavailableError:
+            self._forget()
+            raise
 
     def _forget(self) -> None:
         self._known = _Known({}, set(), set(), {})
 
-    async def _write(self, batch: Batch, columns: Columns) -> Written:
+    async def _write(self, batch: Batch, columns: Columns, add: Add) -> Written:
         known = self._known
         await self._make_weeks(columns.mondays() - known.weeks)
         keys = columns.keys()
@@ -93,13 +115,13 @@ class Writing(Upkeep):
             if missing or first_seen:
                 found, new_machines, new_series = await lay_out(cursor, sorted(missing), first_seen)
             placed = columns.placed([layout or found[key] for key, layout in zip(keys, layouts, strict=True)])
-            stored = await self._add_samples(cursor, placed)
+            stored = await add(cursor, placed) if len(placed) else 0
             kept, last = await self._add_states(cursor, known, batch.states)
             await _add_rejected(cursor, batch.rejected)
             await add_numbers(cursor, batch.numbers)
             await add_redelivery(cursor, batch.redelivery)
             await note_dirty(cursor, placed.machine_ids, placed.ts_us)
-        if len(placed):
+        if len(placed) and add != _add_new:
             self._with_pending.add(cursor.connection)
         if len(known.layouts) + len(found) > MOST_LAYOUTS:
             known.layouts.clear()
@@ -113,10 +135,8 @@ class Writing(Upkeep):
             await self._run("make_partition", parent="sample", week=week)
             self._known.weeks.add(week)
 
-    async def _add_samples(self, cursor: Cursor, placed: Placed) -> int:
-        """Store the rows; returns how many readings were not there before."""
-        if not len(placed):
-            return 0
+    async def _add_or_merge(self, cursor: Cursor, placed: Placed) -> int:
+        """Store what of the rows is not there; returns how many readings that were."""
         if cursor.connection not in self._with_pending:
             await cursor.execute(query("make_pending"))
         async with cursor.copy(query("copy_pending")) as copy:
@@ -124,6 +144,7 @@ class Writing(Upkeep):
         await cursor.execute(query("add_samples"))
         rows, stored = await _numbers(cursor)
         if rows < len(placed):
+            self._careful = CAREFUL_BATCHES
             first, last = _span(placed.ts_us)
             await cursor.execute(query("merge_samples"), {"first": first, "last": last})
             stored += (await _numbers(cursor))[0]
@@ -159,6 +180,16 @@ def _first_seen(batch: Batch, unknown: set[str], known: Iterable[str]) -> dict[s
         if state.machine not in known:
             seen.setdefault(state.machine, state.ts)
     return seen
+
+
+async def _add_new(cursor: Cursor, placed: Placed) -> int:
+    """Store rows at half the cost; returns their readings. Raises _NotNewError where one is there already."""
+    try:
+        async with cursor.copy(query("copy_samples")) as copy:
+            await copy.write(placed.packed())
+    except (psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected) as error:
+        raise _NotNewError from error
+    return placed.readings
 
 
 async def _numbers(cursor: Cursor) -> tuple[int, ...]:

@@ -28,6 +28,10 @@ FROM unnest(%(machines)s::text[], %(metrics)s::text[]) AS wanted (machine, metri
 JOIN series USING (machine, metric)
 JOIN machine USING (machine);
 
+-- name: copy_samples
+-- Stores rows, which must all be new and sorted, so that two writers never wait for each other in a ring.
+COPY sample (machine_id, ts, arrived, values) FROM STDIN (FORMAT binary);
+
 -- name: make_pending
 -- Where a connection puts the rows of a batch before they are compared with what is there.
 CREATE TEMPORARY TABLE pending (LIKE sample) ON COMMIT DELETE ROWS;
