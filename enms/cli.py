@@ -176,6 +176,56 @@ def replay(
         _fail(str(error))
 
 
+@app.command("import")
+def import_readings(
+    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="CSV or Parquet files.")],
+    machine: Annotated[str | None, typer.Option(help="Whose readings they are.", show_default=False)] = None,
+    separator: Annotated[str | None, typer.Option(help="Found out if not given.", show_default=False)] = None,
+    decimal: Annotated[
+        str | None, typer.Option(help="Point or comma; found out.", show_default=False)
+    ] = None,
+    time_column: Annotated[str | None, typer.Option(help="Header; Date+Time joins two.")] = None,
+    time_format: Annotated[str | None, typer.Option(help="As strptime takes it.")] = None,
+    skip: Annotated[list[str] | None, typer.Option(help="A column to leave out.")] = None,
+    unit: Annotated[list[str] | None, typer.Option(help="HEADER=UNIT.")] = None,
+    rename: Annotated[list[str] | None, typer.Option(help="HEADER=METRIC.")] = None,
+    url: Annotated[str | None, typer.Option(help="A gateway elsewhere, with --token-file.")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Holds an engineer's access token.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Import readings of any age from files: our own exports, or a time and a column a metric.
+
+    The same file twice changes nothing, so what broke off is simply started again.
+    """
+    from devices.replay import ReadOptions
+    from enms.api import Api, ApiError
+    from enms.imports import run
+
+    options = ReadOptions(
+        separator=separator,
+        decimal=decimal,
+        time_column=time_column,
+        time_format=time_format,
+        skip=tuple(skip or ()),
+        units=_pairs("--unit", unit),
+        renames=_pairs("--rename", rename),
+    )
+    try:
+        if url and token_file:
+            api = Api(url.rstrip("/"), token_file.read_text().strip())
+        elif url or token_file:
+            _fail("--url and --token-file go together")
+        else:
+            api = Api.of(_settings(data_dir=data_dir))
+        done = asyncio.run(run(api, files, machine, options))
+    except ApiError as error:
+        _fail(str(error))
+    if not done:
+        raise typer.Exit(1)
+
+
 def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
     found = {}
     for one in given or ():

@@ -142,11 +142,11 @@ def _typed(values: npt.NDArray[np.generic], kind: Kind) -> pa.Array:
 
 def _texts(values: npt.NDArray[np.generic], kind: Kind) -> pa.Array:
     if kind is Kind.TIME:
-        return _times(values.astype(np.int64))
+        return rfc3339(values.astype(np.int64))
     return pc.fill_null(pc.cast(_typed(values, kind), pa.string()), "")
 
 
-def _times(times_us: npt.NDArray[np.int64]) -> pa.Array:
+def rfc3339(times_us: npt.NDArray[np.int64]) -> pa.Array:
     """Return RFC 3339 in UTC, with milliseconds, or microseconds where there are any."""
     fine = pa.array(times_us % 1000 != 0)
     texts = pc.cast(pa.array(times_us // 1000).cast(pa.timestamp("ms")), pa.string())
