@@ -1,6 +1,7 @@
 """What a machine's metrics were: as they came where there are few, in buckets where there are many.
 
-A bucket that has no reading is left out, so a gap stays a gap.
+A bucket that has no reading is left out, so a gap stays a gap. What was rolled up is read as that, the rest
+from the readings; the answer is the same, but for the last digits of a mean.
 """
 
 from collections.abc import Iterator, Sequence
@@ -120,19 +121,10 @@ async def history(store: Store, asked: HistoryQuery) -> History:
     if len(wanted) * asked.points > MOST_IN_ALL:
         msg = f"{len(wanted)} metrics of {asked.points} points are more than {MOST_IN_ALL} in all"
         raise BadHistoryQueryError(f"{msg}; ask for fewer points or metrics")
-    ids = [one.id for one in wanted]
-    counts = await store.count_up_to(ids, asked.start, asked.end, asked.points + 1)
-    few = [number for number in ids if counts[number] <= asked.points]
-    raw = await store.raw_history(few, asked.start, asked.end) if few else {}
     width = bucket_width(asked.start, asked.end, asked.points)
     origin = bucket_origin(asked.start, asked.points)
-    found: list[HistorySeries] = []
-    for one in wanted:
-        if one.id in raw:
-            found.append(_columns(one, raw[one.id], timedelta()))
-            continue
-        points = await store.bucketed_history(one.id, asked.start, asked.end, width, origin)
-        found.append(_columns(one, points, width))
+    past = await store.past(wanted, asked.start, asked.end, asked.points, width, origin)
+    found = [_columns(one, past[one.id].points, timedelta() if past[one.id].raw else width) for one in wanted]
     return History(machine=asked.machine, start=asked.start, end=asked.end, series=found)
 
 

@@ -14,6 +14,7 @@ from gateway.store.incidents import Incidents
 from gateway.store.machines import Machines
 from gateway.store.migrations import Migrating
 from gateway.store.numbering import Numbering
+from gateway.store.rollups import RolledUp, RollerBusyError, Rollups, RollupState
 from gateway.store.rows import (
     Account,
     AuditEntry,
@@ -30,12 +31,12 @@ from gateway.store.rows import (
     SourceMark,
     Written,
 )
-from gateway.store.series import SeriesReads
+from gateway.store.series import Past, SeriesReads
 from gateway.store.streaming import Streaming
 from gateway.store.writing import Writing
 
 
-class Store(Writing, Machines, Numbering, SeriesReads, Streaming, Incidents, Accounts, Migrating):
+class Store(Rollups, Writing, Machines, Numbering, SeriesReads, Streaming, Incidents, Accounts, Migrating):
     """Everything the database keeps. Open it, migrate it, use it, close it."""
 
 
@@ -49,10 +50,14 @@ __all__ = [
     "Capability",
     "Keeping",
     "NumberedBatch",
+    "Past",
     "Point",
     "Redelivery",
     "RejectedRow",
     "Remembered",
+    "RolledUp",
+    "RollerBusyError",
+    "RollupState",
     "SchemaError",
     "Series",
     "Session",

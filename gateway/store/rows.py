@@ -97,11 +97,13 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One metric of one machine."""
+    """One metric of one machine, whose readings are `values[slot]` of the machine's samples."""
 
     id: int
     metric: str
     unit: str
+    machine_id: int
+    slot: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from broker.messages import Machine, MetricInfo
-from broker.telemetry import Reading, State
+from broker.telemetry import Row, State
 from gateway.history import (
     BadHistoryQueryError,
     HistoryQuery,
@@ -22,14 +22,14 @@ from gateway.history import (
     bucket_width,
     history,
 )
-from gateway.store import ArrivedReading, Batch, Store
+from gateway.store import Batch, Store
 from gateway.store.queries import query
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-Row = tuple[int, float]
+Given = tuple[int, float]
 
 
-def oracle(rows: Sequence[Row], start: datetime, end: datetime, points: int) -> list[tuple[float, ...]]:
+def oracle(rows: Sequence[Given], start: datetime, end: datetime, points: int) -> list[tuple[float, ...]]:
     """What history should answer: (ms since 1970, min, mean, max, count) by plain Python."""
     within = sorted(dict(reversed(rows)).items())
     within = [(ms, v) for ms, v in within if start <= EPOCH + timedelta(milliseconds=ms) < end]
@@ -63,19 +63,28 @@ spans = st.one_of(
 numbers = itertools.count()
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=readings, span=spans, back_ms=st.integers(0, 5000), points=st.integers(1, 40))
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=readings,
+    span=spans,
+    back_ms=st.integers(0, 5000),
+    points=st.integers(1, 40),
+    late=st.integers(0, 20),
+    rounds=st.integers(0, 2),
+)
 async def test_history_equals_the_same_sums_in_plain_python(
-    store: Store, rows: list[Row], span: timedelta, back_ms: int, points: int
+    store: Store, rows: list[Given], span: timedelta, back_ms: int, points: int, late: int, rounds: int
 ) -> None:
     machine = f"m{next(numbers)}"
     end = NOW + timedelta(milliseconds=1) - timedelta(milliseconds=back_ms)
     start = end - span // timedelta(milliseconds=1) * timedelta(milliseconds=1)
-    arrived = [
-        ArrivedReading(Reading(machine, "x", EPOCH + timedelta(milliseconds=ms), value), NOW)
-        for ms, value in rows
-    ]
-    await store.write(Batch(readings=arrived))
+    arrived = [Row(machine, EPOCH + timedelta(milliseconds=ms), NOW, ("x",), (value,)) for ms, value in rows]
+    # What comes first is rolled up, what comes late is not yet, or only by the minute.
+    first = max(0, len(rows) - late)
+    await store.write(Batch(rows=arrived[:first]))
+    for _ in range(rounds):
+        await store.roll_up(NOW, most_slices=1)
+    await store.write(Batch(rows=arrived[first:]))
     asked = HistoryQuery.of(machine, NOW, start=start, end=end, points=points)
     (found,) = (await history(store, asked)).series
     expected = oracle(rows, start, end, points)
@@ -156,22 +165,46 @@ async def test_too_much_in_all_is_refused(store: Store) -> None:
     assert len((await history(store, HistoryQuery.of("a", NOW, points=40_000))).series) == 6
 
 
-async def test_history_reads_through_the_index_and_only_the_weeks_asked_for(
+async def test_a_spike_of_one_second_shows_in_a_year(store: Store) -> None:
+    rows = [("a", "x_kw", float(n * 1800), 5.0) for n in range(365 * 48)]
+    await store.write(batch(*rows, ("a", "x_kw", 200 * 86_400.5, 99.0), ("a", "x_kw", 100 * 86_400.5, -7.0)))
+    await store.roll_up(NOW + timedelta(minutes=1))
+    asked = HistoryQuery.of("a", NOW, start=NOW - timedelta(days=365), points=1000)
+    (found,) = (await history(store, asked)).series
+    assert found.bucket_s == 43_200.0
+    assert (max(found.max), min(found.min), sum(found.count)) == (99.0, -7.0, len(rows) + 1)
+
+
+async def test_a_rare_metric_comes_as_it_was_from_among_many(store: Store) -> None:
+    rows = [("a", "x", float(n * 60), 1.0) for n in range(3000)]
+    rare = [("a", "rare", 7200.0 + n * 40_000, float(n)) for n in range(4)]
+    await store.write(batch(*rows, *rare))
+    await store.roll_up(NOW + timedelta(minutes=1))
+    asked = HistoryQuery.of("a", NOW, metrics=["rare"], start=ago(200_000), points=100)
+    (found,) = (await history(store, asked)).series
+    assert (found.bucket_s, found.mean) == (0.0, [3.0, 2.0, 1.0, 0.0])
+    assert found.ts == [ms(ago(7200 + n * 40_000)) for n in (3, 2, 1, 0)]
+
+
+async def test_history_reads_through_indexes_and_only_the_weeks_asked_for(
     store: Store, database_url: str
 ) -> None:
     rows = [(f"m{n % 50}", "x", float(n * 600), 1.0) for n in range(3000)]
     await store.write(batch(*rows))
+    await store.roll_up(NOW + timedelta(minutes=1))
     (series,) = await store.series("m7")
+    values = {"series_ids": [series.id], "slots": [series.slot], "machine_id": series.machine_id}
+    values |= {"width": timedelta(minutes=5), "origin": EPOCH, "first": ago(86_400), "last": NOW}
+    values |= {"starts": [ago(86_400)], "ends": [NOW]}
+    fine = query("history_of_level").replace(b"rollup_level", b"rollup_1m")
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE reading")
-        values = {"series_id": series.id, "start": ago(86_400), "end": NOW}
-        values |= {"width": timedelta(minutes=5), "origin": EPOCH}
-        plan = connection.execute(b"EXPLAIN " + query("bucketed_history"), values).fetchall()
-    text = "\n".join(line for (line,) in plan)
-    assert "Index" in text
-    assert "Seq Scan" not in text
-    assert "20260302" in text
-    assert "20260223" not in text
+        connection.execute("VACUUM ANALYZE")
+        for statement in (query("history_of_rows"), fine):
+            plan = connection.execute(b"EXPLAIN " + statement, values).fetchall()
+            text = "\n".join(line for (line,) in plan)
+            assert "Seq Scan on sample" not in text
+            assert "20260302" in text
+            assert "20260223" not in text
 
 
 def ms(time: datetime) -> int:

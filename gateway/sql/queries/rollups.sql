@@ -175,63 +175,76 @@ WITH work AS MATERIALIZED (
     ) AS at_last
     WHERE found.count > 0
 ), metered AS MATERIALIZED (
-    SELECT number, machine_id, slot, series_id, power, kwh, reach, work.start, work."end"
+    SELECT number, machine_id, slot, series_id, power, kwh, reach, date_part('epoch', reach) AS reach_s,
+           work.start, work."end"
     FROM (SELECT DISTINCT number, slot, series_id, power, kwh, reach FROM cell WHERE power IS NOT NULL) AS met
     JOIN work USING (number)
-), pair AS MATERIALIZED (
-    SELECT series_id, start, "end", since, ts, date_bin('1 min', since, '2000-01-03Z') AS since_minute,
-           date_bin('1 min', ts, '2000-01-03Z') AS minute, date_part('epoch', ts - since) AS between_s,
-           kwh * CASE
-               WHEN power THEN (was + value) * 0.5 * date_part('epoch', ts - since) / 3600
-               WHEN value >= was THEN value - was
-               WHEN value >= 0 AND value < was * 0.5 THEN value
-               ELSE 0
-           END AS energy_kwh
-    FROM metered CROSS JOIN LATERAL (
-        SELECT ts, value, lag(ts) OVER in_time AS since, lag(value) OVER in_time AS was
-        FROM (
-            (
-                SELECT ts, values[metered.slot] FROM sample
-                WHERE machine_id = metered.machine_id AND ts < metered.start AND ts >= metered.start - metered.reach
-                AND ts >= %(first)s::timestamptz - '1 day'::interval AND ts < %(last)s
-                AND abs(values[metered.slot]) <= 1e100
-                ORDER BY ts DESC LIMIT 1
-            )
-            UNION ALL
-            (
-                SELECT ts, values[metered.slot] FROM sample
-                WHERE machine_id = metered.machine_id AND ts >= metered.start AND ts < metered."end"
-                AND ts >= %(first)s AND ts < %(last)s AND abs(values[metered.slot]) <= 1e100
-                ORDER BY ts OFFSET 0
-            )
-            UNION ALL
-            (
-                SELECT ts, values[metered.slot] FROM sample
-                WHERE machine_id = metered.machine_id AND ts >= metered."end" AND ts < metered."end" + metered.reach
-                AND ts >= %(first)s AND ts < %(last)s::timestamptz + '1 day'::interval
-                AND abs(values[metered.slot]) <= 1e100
-                ORDER BY ts LIMIT 1
-            )
-        ) AS near (ts, value)
-        WINDOW in_time AS (ORDER BY ts)
-        OFFSET 0
-    ) AS follows
-    WHERE ts - since <= reach
 ), before AS MATERIALIZED (
-    SELECT series_id, minute, sum(CASE
-        WHEN since >= minute THEN energy_kwh
-        ELSE energy_kwh * (date_part('epoch', ts - minute) / between_s)
-    END) AS energy_kwh
-    FROM pair WHERE ts < "end"
-    GROUP BY series_id, minute
+    SELECT series_id, start, "end", reach, sums.*
+    FROM metered CROSS JOIN LATERAL (
+        SELECT date_bin('1 min', ts, '2000-01-03Z') AS minute,
+               sum(CASE
+                   WHEN date_bin('1 min', ts, '2000-01-03Z') <= since THEN energy_kwh
+                   ELSE energy_kwh * (date_part('epoch', ts - date_bin('1 min', ts, '2000-01-03Z')) / between_s)
+               END) AS energy_kwh,
+               min(ts) AS first_ts, min(since) AS since,
+               (array_agg(energy_kwh) FILTER (WHERE since < date_bin('1 min', ts, '2000-01-03Z')))[1] AS since_kwh
+        FROM (
+            SELECT ts, since, between_s, kwh * CASE
+                WHEN power THEN (was + value) * 0.5 * between_s / 3600
+                WHEN value >= was THEN value - was
+                WHEN value >= 0 AND value < was * 0.5 THEN value
+                ELSE 0
+            END AS energy_kwh
+            FROM (
+                SELECT ts, since, was, value, date_part('epoch', ts - since) AS between_s
+                FROM (
+                    SELECT ts, value, lag(ts) OVER in_time AS since, lag(value) OVER in_time AS was
+                    FROM (
+                        (
+                            SELECT ts, values[slot] FROM sample
+                            WHERE sample.machine_id = metered.machine_id
+                            AND ts < metered.start AND ts >= metered.start - reach
+                            AND ts >= %(first)s::timestamptz - '1 day'::interval AND ts < %(last)s
+                            AND abs(values[slot]) <= 1e100
+                            ORDER BY ts DESC LIMIT 1
+                        )
+                        UNION ALL
+                        (
+                            SELECT ts, values[slot] FROM sample
+                            WHERE sample.machine_id = metered.machine_id
+                            AND ts >= metered.start AND ts < metered."end"
+                            AND ts >= %(first)s AND ts < %(last)s AND abs(values[slot]) <= 1e100
+                            ORDER BY ts OFFSET 0
+                        )
+                        UNION ALL
+                        (
+                            SELECT ts, values[slot] FROM sample
+                            WHERE sample.machine_id = metered.machine_id
+                            AND ts >= metered."end" AND ts < metered."end" + reach
+                            AND ts >= %(first)s AND ts < %(last)s::timestamptz + '1 day'::interval
+                            AND abs(values[slot]) <= 1e100
+                            ORDER BY ts LIMIT 1
+                        )
+                    ) AS near (ts, value)
+                    WINDOW in_time AS (ORDER BY ts)
+                    OFFSET 0
+                ) AS neighbours
+                OFFSET 0
+            ) AS pair
+            WHERE between_s <= reach_s
+            OFFSET 0
+        ) AS counted
+        GROUP BY minute
+    ) AS sums
 ), beyond AS MATERIALIZED (
     SELECT series_id, part.minute, part.minute >= start AS within,
-           energy_kwh * (date_part('epoch', part.minute + '1 min'::interval - greatest(since, part.minute)) / between_s)
-               AS energy_kwh
-    FROM pair CROSS JOIN LATERAL generate_series(
-        since_minute, least(pair.minute, "end") - '1 min'::interval, '1 min'
+           since_kwh * (date_part('epoch', part.minute + '1 min'::interval - greatest(since, part.minute))
+               / date_part('epoch', first_ts - since)) AS energy_kwh
+    FROM before CROSS JOIN LATERAL generate_series(
+        date_bin('1 min', since, '2000-01-03Z'), least(before.minute, "end") - '1 min'::interval, '1 min'
     ) AS part (minute)
-    WHERE since_minute < pair.minute
+    WHERE since < before.minute
 ), made AS (
     INSERT INTO rollup_1m AS had (series_id, ts, count, min, max, sum, last, last_ts, before_kwh, energy_kwh)
     SELECT series_id, minute, coalesce(count, 0), min, max, sum, last, last_ts,
@@ -239,7 +252,7 @@ WITH work AS MATERIALIZED (
            CASE WHEN power IS NOT NULL OR beyond.energy_kwh IS NOT NULL
                THEN coalesce(before.energy_kwh, 0) + coalesce(beyond.energy_kwh, 0) END
     FROM cell
-    LEFT JOIN before USING (series_id, minute)
+    LEFT JOIN (SELECT series_id, minute, energy_kwh FROM before WHERE minute < "end") AS before USING (series_id, minute)
     FULL JOIN (SELECT * FROM beyond WHERE within) AS beyond USING (series_id, minute)
     ON CONFLICT (series_id, ts) DO UPDATE SET
         count = excluded.count, min = excluded.min, max = excluded.max, sum = excluded.sum, last = excluded.last,
