@@ -154,6 +154,10 @@ class Outbox:
         self._work.set()
         return True
 
+    async def wait_rows(self, most: int) -> None:
+        """Wait until the file holds no more than `most` messages."""
+        await self._until(lambda: self._file.held.rows <= most)
+
     async def wait_committed(self, seq: int) -> None:
         """Wait until everything up to a number was forgotten."""
         await self._until(lambda: self._file.held.first > seq)

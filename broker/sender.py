@@ -87,6 +87,11 @@ class OutboxSender:
                 with suppress(LostConnectionError):
                     await self._send(self._bus.connections)
 
+    async def wait_sent(self, seq: int) -> None:
+        """Wait until the broker has taken everything up to a number, or the database has."""
+        while self.sent < seq and self._outbox.held.first <= seq:  # noqa: ASYNC110  sent comes and goes
+            await asyncio.sleep(_LOOK_S)
+
     async def _listen(self) -> None:
         async for delivery in self._marks:
             if not delivery.payload:

@@ -30,7 +30,10 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorConfig:
-    """Where the bus, the history and the model store are, and how much past a first training needs."""
+    """Where the bus, the history and the model store are, and how much past a first training needs.
+
+    `outbox` is the file that keeps events until the database has them.
+    """
 
     bus: BusAddress
     password: str = field(repr=False)
@@ -38,6 +41,7 @@ class DetectorConfig:
     api_url: str
     api_token: str = field(repr=False)
     store: Path
+    outbox: Path
     version: str = ""
     train_rows: int = 300
     train_span_s: float = 60.0

@@ -9,7 +9,10 @@ import structlog
 
 from broker.bus import Bus
 from broker.channels import ANOMALY, EXPECTED, MACHINE, METRIC, MODEL, TELEMETRY, TRAINING
-from broker.messages import BadMessageError, ModelCard, ModelRef
+from broker.messages import BadMessageError, ModelCard, ModelRef, encode
+from broker.outbox import Outbox, WhenFull
+from broker.outbox_file import Limits
+from broker.sender import OutboxSender
 from broker.stream import Stream
 from broker.topics import AnomalyTopic, BadTopicError, ExpectedTopic, ModelTopic, TrainingTopic
 from detector import events
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["DetectorConfig", "Tuning", "run"]
 
 LIVE_CAPACITY = 2000
+KEPT = Limits(rows=100_000, size_bytes=256 * 1024 * 1024)
+"""Events kept until they are stored. When even these are full the oldest go: to stop detecting is worse."""
 SILENCE_LOOK_S = 5.0
 
 log = structlog.get_logger()
@@ -41,14 +46,17 @@ async def run(config: DetectorConfig) -> None:
     machines = bus.subscribe(MACHINE)
     rows = live_bus.subscribe(TELEMETRY, METRIC, capacity=LIVE_CAPACITY)
     history = HistoryClient(config.api_url, config.api_token)
+    kept = Outbox(config.outbox, WhenFull.DROP_OLDEST, KEPT)
+    sender = OutboxSender(bus, kept)
     try:
-        async with bus, live_bus, asyncio.TaskGroup() as group:
-            service = _Service(config, bus, history, group)
+        async with kept as outbox, bus, live_bus, asyncio.TaskGroup() as group:
+            service = _Service(config, bus, outbox, history, group)
             tasks: dict[str, Coroutine[Any, Any, None]] = {
                 "names": service.follow_names(machines),
                 "rows": service.follow_rows(rows),
                 "silence": service.watch_silence(),
                 "training": service.train_for_ever(),
+                "events": sender.run(),
             }
             for name, task in tasks.items():
                 group.create_task(task, name=f"detector {name}")
@@ -60,10 +68,16 @@ class _Service:
     """Wires the live table, the trainer and the bus."""
 
     def __init__(
-        self, config: DetectorConfig, bus: Bus, history: HistoryClient, group: asyncio.TaskGroup
+        self,
+        config: DetectorConfig,
+        bus: Bus,
+        outbox: Outbox,
+        history: HistoryClient,
+        group: asyncio.TaskGroup,
     ) -> None:
         self._config = config
         self._bus = bus
+        self._outbox = outbox
         self._group = group
         self._live = Live()
         self._store = ModelStore(config.store)
@@ -80,7 +94,7 @@ class _Service:
                 self._live.machine(where.machine).name = machine.name
 
     async def follow_rows(self, stream: Stream) -> None:
-        """Score what arrives; a message is acknowledged when what follows from it has been published."""
+        """Score what arrives; a message is acknowledged when what follows from it is in the outbox."""
         async for delivery in stream:
             for outcome in self._live.take(delivery.topic, delivery.payload, delivery.arrived):
                 await self._tell(outcome)
@@ -155,7 +169,7 @@ class _Service:
                 now=datetime.now(UTC),
             )
             event = events.anomaly(one, explanation, situation)
-            await self._bus.publish(ANOMALY, AnomalyTopic(live.machine), event)
+            await self._outbox.put(ANOMALY, AnomalyTopic(live.machine), encode(event))
             log.info("anomaly", phase=one.phase, machine=live.machine, id=event.anomaly_id, score=event.score)
             kept = None if one.phase == "closed" else one.episode
             self._store.keep_episode(live.machine, kept, one.ts_s)

@@ -1,66 +1,29 @@
 """Orders to the simulated factory, decided without a bus: `fault`, `clear` and `faults`."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Final, NoReturn
 
-from broker.messages import Command, Fault, Reply
-from broker.topics import CommandTopic
+from broker.commands import Arguments, CommandError, Order, Result, Verb
 from devices import factory as plant
 
-Scalar = str | float | bool | None
-Result = dict[str, Scalar]
-
-_REMEMBERED: Final = 1000
 _LONGEST_S: Final = 10 * 366 * 86_400.0
 _KINDS: Final = ", ".join(plant.FaultKind)
 
 
-class CommandError(Exception):
-    """A command that cannot be done. `code` is one of a few words, the text says what is possible."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
+def verbs(factory: plant.Factory, factory_time: Callable[[datetime], datetime]) -> dict[str, Verb]:
+    """Return what can be ordered of a factory; `factory_time` tells its time at a real one."""
+    orders = _Orders(factory, factory_time)
+    return {"fault": orders.fault, "clear": orders.clear, "faults": orders.faults}
 
 
-class Commands:
-    """Carries out commands on a factory. The same user's command id twice has one effect and one answer."""
-
-    def __init__(self, factory: plant.Factory) -> None:
+class _Orders:
+    def __init__(self, factory: plant.Factory, factory_time: Callable[[datetime], datetime]) -> None:
         self._factory = factory
-        self._answered: OrderedDict[tuple[str, str], Reply] = OrderedDict()
-        self._verbs: dict[str, Callable[[Mapping[str, Scalar], datetime], Result]] = {
-            "fault": self._fault,
-            "clear": self._clear,
-            "faults": self._faults,
-        }
+        self._factory_time = factory_time
 
-    def answer(self, where: CommandTopic, command: Command, now: datetime) -> Reply:
-        """Do what is ordered at the factory's time `now` and return the reply."""
-        key = where.user, command.id
-        known = self._answered.get(key)
-        if known is not None:
-            return known
-        reply = self._do(where.verb, command, now)
-        self._answered[key] = reply
-        if len(self._answered) > _REMEMBERED:
-            self._answered.popitem(last=False)
-        return reply
-
-    def _do(self, verb: str, command: Command, now: datetime) -> Reply:
-        try:
-            act = self._verbs.get(verb)
-            if act is None:
-                _fail("unknown_verb", f"the simulator knows {', '.join(self._verbs)}, not {verb!a}")
-            return Reply(id=command.id, ok=True, result=act(command.args, now))
-        except CommandError as error:
-            return Reply(id=command.id, ok=False, error=Fault(code=error.code, text=str(error)))
-        except ValueError as error:
-            return Reply(id=command.id, ok=False, error=Fault(code="bad_argument", text=str(error)))
-
-    def _fault(self, args: Mapping[str, Scalar], now: datetime) -> Result:
+    def fault(self, order: Order) -> Result:
+        args, now = order.args, self._factory_time(order.now)
         _only(args, ("machine", "fault", "severity", "duration_s", "metric"))
         duration_s = None if args.get("duration_s") is None else _number(args, "duration_s")
         fault = plant.Fault(
@@ -74,7 +37,8 @@ class Commands:
         self._factory.inject(fault)
         return {"machine": fault.machine, "fault": fault.kind.value, **_told(fault)}
 
-    def _clear(self, args: Mapping[str, Scalar], now: datetime) -> Result:
+    def clear(self, order: Order) -> Result:
+        args, now = order.args, self._factory_time(order.now)
         _only(args, ("machine", "fault"))
         machine = _text(args, "machine")
         kind = None if args.get("fault") is None else _kind(args)
@@ -84,7 +48,8 @@ class Commands:
             _fail("no_such_fault", f"{machine} has {', '.join(there) or 'no fault'}")
         return {"machine": machine, "cleared": float(cleared)}
 
-    def _faults(self, args: Mapping[str, Scalar], now: datetime) -> Result:
+    def faults(self, order: Order) -> Result:
+        args, now = order.args, self._factory_time(order.now)
         _only(args, ())
         active = [fault for fault in self._factory.faults(now) if fault.active(now)]
         listed = {f"{fault.machine}/{fault.kind}": _sentence(fault) for fault in active}
@@ -108,27 +73,27 @@ def _fail(code: str, text: str) -> NoReturn:
     raise CommandError(code, text)
 
 
-def _only(args: Mapping[str, Scalar], known: Collection[str]) -> None:
+def _only(args: Arguments, known: Collection[str]) -> None:
     unknown = [name for name in args if name not in known]
     if unknown:
         _fail("bad_argument", f"there is no argument {unknown[0]!a}; there are: {', '.join(known) or 'none'}")
 
 
-def _text(args: Mapping[str, Scalar], name: str) -> str:
+def _text(args: Arguments, name: str) -> str:
     value = args.get(name)
     if not isinstance(value, str):
         _fail("bad_argument", f"{name} is missing or no text: give args.{name}, such as {_EXAMPLES[name]!a}")
     return value
 
 
-def _number(args: Mapping[str, Scalar], name: str) -> float:
+def _number(args: Arguments, name: str) -> float:
     value = args.get(name)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         _fail("bad_argument", f"{name} must be a number, such as {_EXAMPLES[name]}")
     return float(value)
 
 
-def _kind(args: Mapping[str, Scalar]) -> plant.FaultKind:
+def _kind(args: Arguments) -> plant.FaultKind:
     text = _text(args, "fault")
     try:
         return plant.FaultKind(text)

@@ -1,36 +1,36 @@
-"""Publish many telemetry messages with a bounded number under way."""
+"""From bodies to numbered telemetry in an outbox."""
 
-import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from broker.channels import TELEMETRY, Channel, Telemetry
+from broker.messages import encode
 from broker.topics import TelemetryTopic
+from devices.factory import Row
 
-AT_ONCE: Final = 200
-"""How many messages may await the broker's acknowledgement."""
+Tick = Mapping[str, Row]
+"""One row of every machine."""
 
+Numbered = tuple[Channel[TelemetryTopic, Telemetry], TelemetryTopic, bytes]
 
-class TelemetryBus(Protocol):
-    """What is needed of `broker.bus.Bus` to publish telemetry."""
-
-    async def send(
-        self, channel: Channel[TelemetryTopic, Telemetry], where: TelemetryTopic, body: object
-    ) -> None:
-        """Publish; returns when the broker has it."""
+ROWS_A_MESSAGE: Final = 60
 
 
-async def send_all(bus: TelemetryBus, messages: Iterable[tuple[str, object]], at_once: int = AT_ONCE) -> int:
-    """Publish each (machine, body) in order; return how many when the broker has all of them.
+class TelemetryOutbox(Protocol):
+    """What is needed of `broker.outbox.Outbox` to send telemetry."""
 
-    While the broker is away this waits. `messages` is asked for the next only when there is room for it.
-    """
-    room = asyncio.Semaphore(at_once)
-    count = 0
-    async with asyncio.TaskGroup() as group:
-        for machine, body in messages:
-            await room.acquire()
-            task = group.create_task(bus.send(TELEMETRY, TelemetryTopic(machine), body))
-            task.add_done_callback(lambda _: room.release())
-            count += 1
-    return count
+    async def put_all(self, messages: Iterable[Numbered]) -> int:
+        """Keep messages to be published; returns the last one's number when all are in the file."""
+
+
+def telemetry(messages: Iterable[tuple[str, object]]) -> Iterator[Numbered]:
+    """Return each (machine, body) as an outbox takes it."""
+    for machine, body in messages:
+        yield TELEMETRY, TelemetryTopic(machine), encode(body)
+
+
+def bodies(ticks: Sequence[Tick]) -> Iterator[tuple[str, object]]:
+    """Return one message a machine: its row, or the list of its rows, oldest first, where there are more."""
+    for machine in ticks[0]:
+        rows = [tick[machine].body() for tick in ticks]
+        yield machine, rows[0] if len(rows) == 1 else rows

@@ -5,26 +5,35 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import structlog
 
 from broker.bus import Bus, BusAddress
-from broker.channels import ANNOUNCE, COMMAND, REPLY, SERVICE
+from broker.channels import ANNOUNCE, SERVICE
+from broker.commands import Commands
 from broker.messages import BadMessageError
+from broker.outbox import Outbox, WhenFull
+from broker.outbox_file import Limits
+from broker.sender import OutboxSender
 from broker.stream import Stream
-from broker.topics import AnnounceTopic, BadTopicError, ReplyTopic
-from devices.commands import Commands
+from broker.topics import AnnounceTopic, BadTopicError
+from devices.commands import verbs
 from devices.factory import Factory, Fault, Row, plant
 from devices.factory.plant import DEFAULT_MACHINES
-from devices.outbox import ROWS_A_MESSAGE, Outbox, Tick, messages
-from devices.sending import send_all
+from devices.sending import ROWS_A_MESSAGE, Tick, bodies, telemetry
 
 USER: Final = "simulator"
 BACKFILL_PERIOD: Final = timedelta(minutes=1)
 KEPT_S: Final = 3600.0
-KEPT_ROWS: Final = 300_000
-"""Rows kept while the broker is away: an hour, and never more than these (some 200 MB)."""
+KEPT_MESSAGES: Final = 300_000
+KEPT_BYTES: Final = 256 * 1024 * 1024
+"""Kept while the broker or the gateway is away: an hour, and never more than this."""
+PAST_MESSAGES: Final = 20_000
+"""The past comes in lists, and waits when so many of them are not stored yet."""
+LATE_S: Final = 10.0
+"""A machine goes on measuring while a slow disk holds up who writes it down."""
 _LOOK_S: Final = 0.05
 
 log = structlog.get_logger()
@@ -32,7 +41,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorConfig:
-    """How to run the simulated factory.
+    """How to run the simulated factory. `outbox` is the file that keeps what is not stored yet.
 
     With `backfill` above 0 that much past is published first, one row a minute. `speed` is how much faster
     than the clock the factory lives: rows still carry the real time. `faults` begin at their own start.
@@ -41,6 +50,7 @@ class SimulatorConfig:
 
     bus: BusAddress
     password: str = field(repr=False)
+    outbox: Path
     version: str = ""
     seed: int = 1
     machines: int = DEFAULT_MACHINES
@@ -58,9 +68,10 @@ class SimulatorConfig:
             raise ValueError(msg)
 
     @property
-    def kept_ticks(self) -> int:
-        """How many rows of each machine are kept while the broker is away."""
-        return max(1, min(int(KEPT_S / self.period_s), KEPT_ROWS // self.machines))
+    def kept(self) -> Limits:
+        """How much is kept while nothing is stored: the newest hour, and no more than fits."""
+        hour = max(1, int(KEPT_S / self.period_s)) * self.machines
+        return Limits(max(min(hour, KEPT_MESSAGES), PAST_MESSAGES, self.machines), KEPT_BYTES)
 
 
 @dataclass(slots=True)
@@ -85,75 +96,64 @@ async def run(config: SimulatorConfig) -> None:
     for fault in config.faults:
         factory.inject(fault)
     bus = Bus(config.bus, USER, config.password, service=USER, version=config.version)
-    commands = bus.subscribe(COMMAND, service=USER)
-    gateway = bus.subscribe(SERVICE, service="gateway")
     timeline = Timeline(started, config.speed)
-    outbox = Outbox(config.kept_ticks)
+    commands = Commands(bus, USER, verbs(factory, timeline.factory_time))
+    gateway = bus.subscribe(SERVICE, service="gateway")
     introduce = asyncio.Event()
-    async with bus, asyncio.TaskGroup() as group:
-        group.create_task(_introduce(bus, factory, introduce), name="introduce the machines")
-        group.create_task(_watch_gateway(gateway, introduce), name="watch the gateway")
-        group.create_task(_obey(bus, commands, factory, timeline), name="obey commands")
-        if config.backfill:
-            await _publish_past(bus, factory, started - config.backfill)
-        # The past took a while to send; the factory leaves real time only from here on.
-        timeline.origin = datetime.now(UTC)
-        bus.set_state("ok")
-        group.create_task(_send(bus, outbox), name="send")
-        group.create_task(_live(config.period_s, factory, timeline, outbox), name="live")
+    async with Outbox(config.outbox, WhenFull.DROP_OLDEST, config.kept) as outbox:
+        sender = OutboxSender(bus, outbox)
+        async with bus, asyncio.TaskGroup() as group:
+            group.create_task(_introduce(bus, factory, introduce), name="introduce the machines")
+            group.create_task(_watch_gateway(gateway, introduce), name="watch the gateway")
+            group.create_task(commands.run(), name="obey commands")
+            group.create_task(sender.run(), name="send")
+            if config.backfill:
+                await _publish_past(sender, outbox, factory, started - config.backfill)
+            # The past took a while to send; the factory leaves real time only from here on.
+            timeline.origin = datetime.now(UTC)
+            bus.set_state("ok")
+            group.create_task(_live(config.period_s, factory, timeline, outbox), name="live")
 
 
-async def _publish_past(bus: Bus, factory: Factory, begin: datetime) -> None:
-    """Publish a row a minute from `begin` until the present is reached."""
+async def _publish_past(sender: OutboxSender, outbox: Outbox, factory: Factory, begin: datetime) -> None:
+    """Publish a row a minute from `begin` until the present is reached and the broker has all of it."""
     log.info("publishing the past", begin=begin.isoformat(), machines=len(factory.machines))
     began_s, told = time.monotonic(), 0
     at = begin.replace(second=0, microsecond=0) + BACKFILL_PERIOD
-    first, rows = at, 0
+    first, rows, last = at, 0, 0
     while (now := datetime.now(UTC)) >= at:
         ticks: list[Tick] = []
         while at <= now and len(ticks) < ROWS_A_MESSAGE:
             ticks.append(factory.step(at))
             at += BACKFILL_PERIOD
             await asyncio.sleep(0)
-        await send_all(bus, messages(ticks))
+        await outbox.wait_rows(max(0, PAST_MESSAGES - len(factory.machines)))
+        last = await outbox.put_all(telemetry(bodies(ticks)))
         rows += len(ticks) * len(factory.machines)
         done = int(10 * ((at - first) / max(now - first, BACKFILL_PERIOD)))
         if done > told:
             told = done
             log.info("publishing the past", done_pct=min(10 * done, 100), rows=rows)
+    await sender.wait_sent(last)
     log.info("the past is published", rows=rows, took_s=round(time.monotonic() - began_s, 1))
 
 
 async def _live(period_s: float, factory: Factory, timeline: Timeline, outbox: Outbox) -> None:
     """Put a tick into the outbox at every whole multiple of the period."""
-    dropped = 0
     for due_s in _beats(period_s):
         await asyncio.sleep(max(0.0, due_s - time.time()))
         real = datetime.fromtimestamp(due_s, UTC)
         rows = factory.step(timeline.factory_time(real))
-        outbox.put({name: Row(real, row.numbers, row.states) for name, row in rows.items()})
-        if outbox.dropped and not dropped:
-            log.warning("the broker has been away too long: the oldest rows are lost from now on")
-        elif dropped and outbox.dropped == dropped:
-            log.warning("no more rows are lost", lost=dropped * len(rows))
-            outbox.dropped = 0
-        dropped = outbox.dropped
+        tick = {name: Row(real, row.numbers, row.states) for name, row in rows.items()}
+        await outbox.put_all(telemetry(bodies([tick])))
 
 
 def _beats(period_s: float) -> Iterator[float]:
-    """Return times to come, multiples of the period; those that are over when asked for are left out."""
-    beat = 0
+    """Return times to come, multiples of the period; those missed by more than LATE_S are left out."""
+    beat = int(time.time() / period_s)
     while True:
-        beat = max(beat + 1, int(time.time() / period_s) + 1)
+        beat = max(beat + 1, int((time.time() - LATE_S) / period_s) + 1)
         yield round(beat * period_s, 3)
-
-
-async def _send(bus: Bus, outbox: Outbox) -> None:
-    while True:
-        ticks = await outbox.take()
-        if len(ticks) > 1:
-            log.info("sending what was kept", rows_a_machine=len(ticks), still_kept=len(outbox))
-        await send_all(bus, messages(ticks))
 
 
 async def _introduce(bus: Bus, factory: Factory, again: asyncio.Event) -> None:
@@ -180,17 +180,3 @@ async def _watch_gateway(services: Stream, introduce: asyncio.Event) -> None:
         if service.state == "ok" and service.started != known:
             known = service.started
             introduce.set()
-
-
-async def _obey(bus: Bus, stream: Stream, factory: Factory, timeline: Timeline) -> None:
-    commands = Commands(factory)
-    async for delivery in stream:
-        try:
-            where, command = delivery.read(COMMAND)
-            answer_to = ReplyTopic(where.user, command.id)
-        except (BadTopicError, BadMessageError) as error:
-            log.warning("a command cannot be answered", topic=delivery.topic, why=str(error))
-            continue
-        reply = commands.answer(where, command, timeline.factory_time(datetime.now(UTC)))
-        log.info("command", user=where.user, verb=where.verb, ok=reply.ok)
-        await bus.publish(REPLY, answer_to, reply)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broker.mosquitto import Mosquitto
@@ -77,6 +78,11 @@ def web(settings: Settings) -> "WebConfig":
     )
 
 
+def outbox(settings: Settings, client: str) -> Path:
+    """Return the file in which a source of ours keeps what is not stored yet."""
+    return settings.data_dir / "outbox" / f"{client}.db"
+
+
 def detector(settings: Settings) -> "DetectorConfig":
     """Return the detector's configuration."""
     from detector.service import DetectorConfig
@@ -89,6 +95,7 @@ def detector(settings: Settings) -> "DetectorConfig":
         api_url=settings.http_url,
         api_token=secrets.get("token-detector"),
         store=settings.data_dir / "models",
+        outbox=outbox(settings, "detector"),
         train_rows=settings.train_rows,
         version=VERSION,
     )
@@ -101,6 +108,7 @@ def simulator(settings: Settings, speed: float, history_days: float) -> "Simulat
     return SimulatorConfig(
         bus=settings.bus,
         password=SecretFiles(settings.data_dir).broker_password("simulator"),
+        outbox=outbox(settings, "simulator"),
         version=VERSION,
         seed=settings.seed,
         machines=settings.machines,

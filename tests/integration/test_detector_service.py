@@ -157,6 +157,7 @@ async def detecting(broker: PrivateBroker, past: PastServer, store: Path) -> Asy
         api_url=past.url,
         api_token=TOKEN,
         store=store,
+        outbox=store / "outbox.db",
         look_every_s=0.1,
     )
     task = asyncio.create_task(run(config))

@@ -26,6 +26,7 @@ async def simulator(broker: PrivateBroker, **options: object) -> AsyncIterator[S
     config = SimulatorConfig(
         bus=broker.address,
         password=broker.passwords["simulator"],
+        outbox=broker.log.parent / "outbox" / "simulator.db",
         period_s=PERIOD_S,
         **options,  # type: ignore[arg-type]
     )
@@ -151,7 +152,6 @@ async def test_what_happened_while_the_broker_was_away_is_sent_when_it_is_back(b
     times = sorted({reading.ts for reading in series})
     assert back - stopped > timedelta(seconds=1)
     assert {round((b - a).total_seconds(), 3) for a, b in pairwise(times)} == {PERIOD_S}, "no beat is missing"
-    assert ear.lists > 0
     heard = [delivery.read(ANNOUNCE)[0].machine for delivery in await announced.batch(100, 0.5)]
     assert heard.count("hvac-1") >= 2, "it introduces itself again"
 

@@ -103,7 +103,13 @@ def test_a_young_machine_learns_from_its_first_rows() -> None:
 
 def test_too_little_past_is_said_with_figures() -> None:
     config = DetectorConfig(
-        bus=BusAddress("localhost", 1), password="", live_password="", api_url="", api_token="", store=Path()
+        bus=BusAddress("localhost", 1),
+        password="",
+        live_password="",
+        api_url="",
+        api_token="",
+        store=Path(),
+        outbox=Path(),
     )
     with pytest.raises(TooFewRowsError, match="100 rows may be learnt from; it takes 300 over 60 s"):
         learn(rows(100), config)

@@ -25,6 +25,7 @@ def trainer(tmp_path: Path) -> Trainer:
         api_url="http://127.0.0.1:1",
         api_token="",
         store=tmp_path,
+        outbox=tmp_path / "outbox.db",
         train_rows=WANTED,
     )
     history = HistoryClient(config.api_url, config.api_token)

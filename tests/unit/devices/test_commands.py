@@ -2,9 +2,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from broker.commands import Desk, Scalar
 from broker.messages import Command, Reply, decode, encode
 from broker.topics import CommandTopic
-from devices.commands import Commands, Scalar
+from devices.commands import verbs
 from devices.factory import Factory, FaultKind, plant
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -15,17 +16,21 @@ def factory() -> Factory:
     return Factory(plant(7), 1, NOW)
 
 
-def order(
-    commands: Commands, verb: str, args: dict[str, Scalar], name: str = "1", user: str = "erika"
+def desk(factory: Factory) -> Desk:
+    return Desk("simulator", verbs(factory, lambda now: now))
+
+
+async def order(
+    commands: Desk, verb: str, args: dict[str, Scalar], name: str = "1", user: str = "erika"
 ) -> Reply:
     # Through JSON, as it comes in.
     command = decode(Command, encode(Command(id=name, args=args)))
-    return commands.answer(CommandTopic(user, "simulator", verb), command, NOW)
+    return await commands.answer(CommandTopic(user, "simulator", verb), command, NOW)
 
 
-def test_a_fault_is_put_in_with_what_was_ordered(factory: Factory) -> None:
+async def test_a_fault_is_put_in_with_what_was_ordered(factory: Factory) -> None:
     args: dict[str, Scalar] = {"machine": "pump-1", "fault": "leak", "severity": 0.5, "duration_s": 90}
-    reply = order(Commands(factory), "fault", args)
+    reply = await order(desk(factory), "fault", args)
     assert reply.ok
     assert reply.result == {
         "machine": "pump-1",
@@ -39,33 +44,35 @@ def test_a_fault_is_put_in_with_what_was_ordered(factory: Factory) -> None:
     assert fault.duration == timedelta(seconds=90)
 
 
-def test_without_severity_it_is_full_and_without_duration_it_stays(factory: Factory) -> None:
-    order(Commands(factory), "fault", {"machine": "pump-1", "fault": "leak"})
+async def test_without_severity_it_is_full_and_without_duration_it_stays(factory: Factory) -> None:
+    await order(desk(factory), "fault", {"machine": "pump-1", "fault": "leak"})
     (fault,) = factory.faults(NOW + timedelta(days=300))
     assert (fault.severity, fault.duration) == (1.0, None)
 
 
-def test_the_same_id_twice_has_one_effect_and_the_same_answer(factory: Factory) -> None:
-    commands = Commands(factory)
+async def test_the_same_id_twice_has_one_effect_and_the_same_answer(factory: Factory) -> None:
+    commands = desk(factory)
     args: dict[str, Scalar] = {"machine": "pump-1", "fault": "leak", "severity": 0.5}
-    first = order(commands, "fault", args)
+    first = await order(commands, "fault", args)
     factory.clear("pump-1")
-    assert order(commands, "fault", args) == first
+    assert await order(commands, "fault", args) == first
     assert factory.faults(NOW) == ()
-    assert order(commands, "fault", args, user="fritz").ok
+    assert (await order(commands, "fault", args, user="fritz")).ok
     assert len(factory.faults(NOW)) == 1, "another user's id is another command"
 
 
-def test_faults_lists_what_acts_and_clear_takes_it_out(factory: Factory) -> None:
-    commands = Commands(factory)
+async def test_faults_lists_what_acts_and_clear_takes_it_out(factory: Factory) -> None:
+    commands = desk(factory)
     for name, kind in (("a", "leak"), ("b", "fouling")):
-        order(commands, "fault", {"machine": "pump-1", "fault": kind}, name)
-    listed = order(commands, "faults", {}, "c").result
+        await order(commands, "fault", {"machine": "pump-1", "fault": kind}, name)
+    listed = (await order(commands, "faults", {}, "c")).result
     assert listed["count"] == 2
     assert set(listed) == {"count", "pump-1/leak", "pump-1/fouling"}
-    assert order(commands, "clear", {"machine": "pump-1", "fault": "leak"}, "d").result["cleared"] == 1
-    assert order(commands, "clear", {"machine": "pump-1"}, "e").result["cleared"] == 1
-    assert order(commands, "faults", {}, "f").result == {"count": 0}
+    assert (await order(commands, "clear", {"machine": "pump-1", "fault": "leak"}, "d")).result[
+        "cleared"
+    ] == 1
+    assert (await order(commands, "clear", {"machine": "pump-1"}, "e")).result["cleared"] == 1
+    assert (await order(commands, "faults", {}, "f")).result == {"count": 0}
 
 
 @pytest.mark.parametrize(
@@ -100,10 +107,10 @@ def test_faults_lists_what_acts_and_clear_takes_it_out(factory: Factory) -> None
         ("faults", {"machine": "pump-1"}, "bad_argument", "there are: none"),
     ],
 )
-def test_a_bad_command_is_answered_with_what_is_possible(
+async def test_a_bad_command_is_answered_with_what_is_possible(
     factory: Factory, verb: str, args: dict[str, Scalar], code: str, says: str
 ) -> None:
-    reply = order(Commands(factory), verb, args)
+    reply = await order(desk(factory), verb, args)
     assert not reply.ok
     assert reply.error is not None
     assert reply.error.code == code

@@ -1,20 +1,22 @@
 import asyncio
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from broker.channels import ANNOUNCE, TELEMETRY, Channel, Telemetry
-from broker.messages import Announce
-from broker.topics import AnnounceTopic, TelemetryTopic
+from broker.channels import ANNOUNCE, TELEMETRY, Channel
+from broker.messages import Announce, encode
+from broker.topics import AnnounceTopic
 from devices.replay import Plan, Progress, ReadOptions, make_plan, read_text, replay
+from devices.sending import Numbered
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 class MemoryBus:
-    """Takes everything at once and remembers when."""
+    """Bus and outbox in one: takes everything at once and remembers when."""
 
     def __init__(self) -> None:
         self.announced: list[Announce] = []
-        self.sent: list[tuple[float, object]] = []
+        self.sent: list[tuple[float, bytes]] = []
 
     async def publish(
         self, channel: Channel[AnnounceTopic, Announce], where: AnnounceTopic, message: Announce
@@ -23,12 +25,12 @@ class MemoryBus:
         assert where.machine == "pump"
         self.announced.append(message)
 
-    async def send(
-        self, channel: Channel[TelemetryTopic, Telemetry], where: TelemetryTopic, body: object
-    ) -> None:
-        assert channel is TELEMETRY
-        assert where.machine == "pump"
-        self.sent.append((asyncio.get_running_loop().time(), body))
+    async def put_all(self, messages: Iterable[Numbered]) -> int:
+        for channel, where, payload in messages:
+            assert channel is TELEMETRY
+            assert where.machine == "pump"
+            self.sent.append((asyncio.get_running_loop().time(), payload))
+        return len(self.sent)
 
 
 def plan(rows: int, speed: float) -> Plan:
@@ -42,16 +44,16 @@ async def test_rows_are_sent_in_order_no_sooner_than_due_and_progress_is_told() 
     bus, told = MemoryBus(), list[Progress]()
     begin = asyncio.get_running_loop().time()
     played = plan(40, speed=100)
-    assert await replay(bus, played, told.append) == 40
-    assert [body for _, body in bus.sent] == [sending.body() for sending in played.sendings]
+    assert await replay(bus, bus, played, told.append) == 40
+    assert [body for _, body in bus.sent] == [encode(sending.body()) for sending in played.sendings]
     for (at, _), sending in zip(bus.sent, played.sendings, strict=True):
         assert at - begin >= sending.after_s
     assert [step.sent for step in told] == sorted({step.sent for step in told})
-    assert told[-1] == Progress(40, 40, played.sendings[-1].ts)
+    assert told[-1] == Progress(40, 40, played.sendings[-1].ts, 40)
     assert bus.announced == [played.announce]
 
 
 async def test_as_fast_as_possible_sends_everything() -> None:
     bus = MemoryBus()
-    assert await replay(bus, plan(1000, speed=0)) == 1000
+    assert await replay(bus, bus, plan(1000, speed=0)) == 1000
     assert len(bus.sent) == 1000
