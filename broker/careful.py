@@ -109,7 +109,7 @@ def take_element(parsed: Parsed, number: int, row: Json, arrived: datetime) -> N
 
 def take_row(parsed: Parsed, fields: dict[str, Json], arrived: datetime) -> None:
     """Put into `parsed` what one object holds: at most one row, its states, its number, its refusals."""
-    _take_number(parsed, fields)
+    take_number(parsed, fields)
     try:
         ts = row_time(fields, arrived)
     except RefusedError as refused:
@@ -129,7 +129,7 @@ def take_row(parsed: Parsed, fields: dict[str, Json], arrived: datetime) -> None
 
 def _take_metric(parsed: Parsed, metric: str, body: Json, arrived: datetime) -> None:
     if isinstance(body, dict):
-        _take_number(parsed, body)
+        take_number(parsed, body)
         if "value" not in body:
             raise RefusedError("wrong_shape", 'telemetry/<machine>/<metric> needs a "value"')
         ts, value = row_time(body, arrived), body["value"]
@@ -148,7 +148,8 @@ def _add_row(parsed: Parsed, numbers: dict[str, float], ts: datetime, arrived: d
         parsed.untimed |= ts is arrived
 
 
-def _take_number(parsed: Parsed, fields: dict[str, Json]) -> None:
+def take_number(parsed: Parsed, fields: dict[str, Json]) -> None:
+    """Put the number an object gives its message into `parsed`, where it gives one."""
     number = number_in(fields, parsed.machine)
     if number is not None:
         parsed.numbers.append(number)
@@ -195,7 +196,7 @@ def _take_field(
         parsed.refuse("bad_name", str(error), _printable(name))
         return
     if isinstance(value, str):
-        _take_text(parsed, name, value, ts, arrived)
+        take_text(parsed, name, value, ts, arrived)
         return
     number = float(value) if abs(value) <= LARGEST else math.inf
     if math.isfinite(number):
@@ -205,7 +206,8 @@ def _take_field(
         parsed.refuse("out_of_range", f"only numbers up to {LARGEST:g} are taken", name)
 
 
-def _take_text(parsed: Parsed, name: str, text: str, ts: datetime, arrived: datetime) -> None:
+def take_text(parsed: Parsed, name: str, text: str, ts: datetime, arrived: datetime) -> None:
+    """Put the text of a field into `parsed`, as a state where it may be one."""
     if _has_unit(name):
         parsed.refuse("not_a_number", f"{name} has a unit, so {text[:40]!a} is not a reading", name)
     elif len(text) > MAX_TEXT or not text.isprintable():

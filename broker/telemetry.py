@@ -31,7 +31,7 @@ from broker.careful import (
     RefusedError,
     read_time,
 )
-from broker.numbering import CLIENT_FIELD, NUMBERING_FIELDS, Number, number_in, number_of
+from broker.numbering import CLIENT_FIELD, NUMBERING_FIELDS, Number, number_of
 from broker.rows import Parsed, Reading, Refusal, Row, State
 from broker.topics import BadTopicError
 
@@ -74,6 +74,8 @@ class _Shape(msgspec.Struct, frozen=True):
     numbered: bool
 
 
+_Texts = tuple[tuple[str, str], ...]
+_Apart = tuple[tuple[str, ...], tuple[Any, ...], _Texts]
 _shapes: dict[tuple[str, ...], _Shape] = {}
 _shape_names = 0
 
@@ -120,9 +122,13 @@ def _take_object(parsed: Parsed, fields: dict[str, Json], arrived: datetime) -> 
     if shape is None:
         careful.take_row(parsed, fields, arrived)
         return
-    values = shape.pick(fields)
+    metrics, values = shape.metrics, shape.pick(fields)
     kinds = set(map(type, values))
-    if not (kinds <= _NUMBERS and min(values) >= -LARGEST and max(values) <= LARGEST):
+    texts: _Texts = ()
+    if str in kinds:
+        metrics, values, texts = _apart(metrics, values)
+        kinds.discard(str)
+    if not (kinds <= _NUMBERS and values and min(values) >= -LARGEST and max(values) <= LARGEST):
         careful.take_row(parsed, fields, arrived)
         return
     ts = arrived
@@ -135,12 +141,20 @@ def _take_object(parsed: Parsed, fields: dict[str, Json], arrived: datetime) -> 
     if kinds != _FLOATS:
         values = tuple(map(float, values))
     if shape.numbered:
-        number = number_in(fields, parsed.machine)
-        if number is not None:
-            parsed.numbers.append(number)
+        careful.take_number(parsed, fields)
     if ts is arrived:
         parsed.untimed = True
-    parsed.rows.append(Row(parsed.machine, ts, arrived, shape.metrics, values))
+    for name, text in texts:
+        careful.take_text(parsed, name, text, ts, arrived)
+    parsed.rows.append(Row(parsed.machine, ts, arrived, metrics, values))
+
+
+def _apart(names: tuple[str, ...], values: tuple[Any, ...]) -> _Apart:
+    """Return the names and values that are no text, and the texts by name."""
+    named = list(zip(names, values, strict=True))
+    others = [one for one in named if type(one[1]) is not str]
+    texts = tuple(one for one in named if type(one[1]) is str)
+    return tuple([name for name, _ in others]), tuple([value for _, value in others]), texts
 
 
 def _take_own(parsed: Parsed, own: tuple[str], body: Json, arrived: datetime) -> bool:

@@ -42,7 +42,7 @@ class Arrivals:
         A message of several times is not `single`: it says nothing of the rhythm.
         """
         arrived_s = arrived.timestamp()
-        newest_s = newest.timestamp()
+        newest_s = arrived_s if newest is arrived else newest.timestamp()
         gap_s = arrived_s - self._seen_s
         if gap_s > BURST_S and self.counted:
             old = self.period_s
