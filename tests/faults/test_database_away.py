@@ -1,0 +1,139 @@
+"""The database is killed, and stays away: nothing is lost, nobody hangs, and the present goes on."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from faults.checker import check
+from faults.history import read
+from faults.long import figure
+from faults.senders import Sender
+from faults.site import Site
+from faults.witness import Listener, dump, until_stored
+
+KILLS = figure(2, 5)
+AWAY_S = figure(12.0, 300.0)
+HANGS_S = 5.0
+"""No answer takes so long; the promise is a second, which a busy machine may miss by a little."""
+
+
+class Asker:
+    """Somebody who asks for history all the time. `answers` are (status, content type, seconds)."""
+
+    def __init__(self, site: Site, machine: str) -> None:
+        self.answers: list[tuple[int, str, float]] = []
+        self.silent = 0
+        self._site = site
+        self._path = f"machines/{machine}/history"
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.2):
+            began = time.monotonic()
+            answer = self._site.answer(self._path, timeout=HANGS_S)
+            if answer is None:
+                self.silent += 1
+            else:
+                took_s = time.monotonic() - began
+                self.answers.append((answer.status_code, answer.headers["Content-Type"], took_s))
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        self._thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            self._thread.join()
+
+    def judge(self) -> str:
+        """Every answer was a problem document with 503, and there was one each time."""
+        assert self.answers
+        assert self.silent == 0, f"{self.silent} questions got no answer within {HANGS_S} s"
+        assert {(status, kind) for status, kind, _ in self.answers} == {(503, "application/problem+json")}
+        took_s = sorted(one[2] for one in self.answers)
+        return (
+            f"{len(took_s)} times 503, within {took_s[-1]:.2f} s, the median {took_s[len(took_s) // 2]:.2f} s"
+        )
+
+
+def lag_s(listener: Listener, sender: Sender) -> float:
+    """How old the newest value is that `latest/…` tells."""
+    return time.time() - listener.newest(sender.machines)
+
+
+def watch_the_present(listener: Listener, sender: Sender, seconds: float) -> float:
+    """Return how old the newest value ever was, from two seconds on."""
+    worst, until = 0.0, time.monotonic() + seconds
+    time.sleep(2)
+    while time.monotonic() < until:
+        worst = max(worst, lag_s(listener, sender))
+        time.sleep(0.25)
+    return worst
+
+
+@pytest.mark.timeout(1500)
+def test_a_database_that_is_killed_and_away_loses_nothing_and_holds_nobody_up(site: Site) -> None:
+    with (
+        Listener(site) as listener,
+        Sender(site, "timed", rate=300, machines=12) as timed,
+        Sender(site, "untimed", rate=200, machines=8, timed=False) as untimed,
+    ):
+        for _ in range(KILLS):
+            time.sleep(figure(1.5, 10.0))
+            site.postgres.kill()
+            site.postgres.start()
+        site.until_healthy()
+        site.postgres.kill()
+        time.sleep(0.5)
+        asker = Asker(site, timed.machines[0])
+        with asker.asking():
+            worst_s = watch_the_present(listener, timed, AWAY_S)
+        site.postgres.start()
+        back_s = site.until_healthy()
+        timed.stop()
+        untimed.stop()
+        drained_s = until_stored(site, timed, untimed, seconds=120)
+        dump(site, timed, untimed)
+    verdict = check(read(site.history))
+    print(
+        f"{verdict}; {asker.judge()}; latest was never more than {worst_s:.1f} s old; "
+        f"well again in {back_s:.1f} s, drained {drained_s:.1f} s later"
+    )
+    assert verdict.violations == []
+    assert verdict.sent == verdict.acknowledged == verdict.stored
+    assert worst_s < AWAY_S / 2, "latest stood still while the database was away"
+
+
+@pytest.mark.timeout(900)
+def test_a_gateway_that_starts_without_its_database_shows_the_present_and_loses_nothing(site: Site) -> None:
+    with Listener(site) as listener:
+        site.user("timed", "edge")
+        assert site.stop_gateway() == 0
+        site.postgres.kill()
+        site.start_gateway()
+        with Sender(site, "timed", rate=200, machines=5) as timed:
+            deadline = time.monotonic() + 20
+            while (answer := site.answer("machines/timed-0/history")) is None:
+                assert time.monotonic() < deadline, site.words("gateway")
+                time.sleep(0.05)
+            asker = Asker(site, "timed-0")
+            with asker.asking():
+                worst_s = watch_the_present(listener, timed, figure(6.0, 60.0))
+            site.postgres.start()
+            back_s = site.until_healthy()
+            timed.stop()
+        drained_s = until_stored(site, timed)
+        dump(site, timed)
+    assert answer.status_code == 503
+    verdict = check(read(site.history))
+    print(
+        f"{verdict}; {asker.judge()}; latest was never more than {worst_s:.1f} s old; "
+        f"well in {back_s:.1f} s, drained {drained_s:.1f} s later"
+    )
+    assert verdict.violations == []
+    assert verdict.sent == verdict.acknowledged == verdict.stored
+    assert worst_s < 5, "latest stood still while the database was away"
