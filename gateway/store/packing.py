@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import repeat
-from operator import sub
+from operator import attrgetter, sub
 from typing import Final
 
 import numpy as np
@@ -19,6 +19,7 @@ COPY_TAIL: Final = b"\xff\xff"
 _WEEK_US: Final = 7 * 86_400_000_000
 _FIRST_WEEK_US: Final = 2 * 86_400_000_000
 _FLOAT8_OID: Final = 701
+_PARTS: Final = (attrgetter("days"), attrgetter("seconds"), attrgetter("microseconds"))
 _NULL: Final = struct.pack(">i", -1)
 
 Integers = npt.NDArray[np.int64]
@@ -78,7 +79,10 @@ def _template(slots: tuple[int, ...]) -> tuple[npt.NDArray[np.uint8], np.dtype[n
 
 def microseconds(times: Iterable[datetime]) -> Integers:
     """Return aware times as microseconds since EPOCH, exactly."""
-    return np.array(list(map(sub, times, repeat(EPOCH))), "m8[us]").view(np.int64)
+    since = list(map(sub, times, repeat(EPOCH)))
+    # numpy takes a list of spans of time as well, four times slower.
+    days, seconds, rest = (np.fromiter(map(part, since), np.int64, len(since)) for part in _PARTS)
+    return (days * 86_400 + seconds) * 1_000_000 + rest
 
 
 def mondays(times_us: Integers) -> set[date]:

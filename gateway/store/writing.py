@@ -105,16 +105,17 @@ class Writing(Upkeep):
         known = self._known
         await self._make_weeks(columns.mondays() - known.weeks)
         keys = columns.keys()
-        layouts = list(map(known.layouts.get, keys))
+        layouts = known.layouts
         found: dict[Key, Layout] = {}
         new_machines: tuple[str, ...] = ()
         new_series: tuple[Name, ...] = ()
-        missing = {key for key, layout in zip(keys, layouts, strict=True) if layout is None}
+        missing = _missing(keys, layouts)
         first_seen = _first_seen(batch, {key[0] for key in missing}, known.machines)
         async with self.transaction() as cursor:
             if missing or first_seen:
                 found, new_machines, new_series = await lay_out(cursor, sorted(missing), first_seen)
-            placed = columns.placed([layout or found[key] for key, layout in zip(keys, layouts, strict=True)])
+                layouts = layouts | found
+            placed = columns.placed(list(map(layouts.__getitem__, keys)))
             stored = await add(cursor, placed) if len(placed) else 0
             kept, last = await self._add_states(cursor, known, batch.states)
             await _add_rejected(cursor, batch.rejected)
@@ -124,7 +125,7 @@ class Writing(Upkeep):
         if len(placed) and add != _add_new:
             self._with_pending.add(cursor.connection)
         if len(known.layouts) + len(found) > MOST_LAYOUTS:
-            known.layouts.clear()
+            known.layouts = {}  # another one: whoever writes just now still needs the old
         known.layouts.update(found)
         known.machines.update(first_seen)
         known.states.update(last)
@@ -167,6 +168,13 @@ class Writing(Upkeep):
             return 0, last
         await cursor.executemany(query("add_state"), rows)
         return cursor.rowcount, last
+
+
+def _missing(keys: list[Key], layouts: dict[Key, Layout]) -> set[Key]:
+    found = list(map(layouts.get, keys))
+    if all(found):
+        return set()
+    return {key for key, layout in zip(keys, found, strict=True) if layout is None}
 
 
 def _first_seen(batch: Batch, unknown: set[str], known: Iterable[str]) -> dict[str, datetime]:
