@@ -8,18 +8,18 @@ _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class Budget:
-    """So many a second on average, and never more than one second's worth at once."""
+    """So many a second on average, and never more than one second's worth at once (but one at least)."""
 
     def __init__(self, per_s: float) -> None:
         self._per_s = per_s
-        self._left = per_s
+        self._most = self._left = max(1.0, per_s)
         self._at: datetime | None = None
 
     def refill(self, now: datetime) -> int:
         """Return how many may be told now."""
         if self._at is not None:
             passed_s = max(0.0, (now - self._at).total_seconds())
-            self._left = min(self._per_s, self._left + passed_s * self._per_s)
+            self._left = min(self._most, self._left + passed_s * self._per_s)
         self._at = now
         return int(self._left)
 

@@ -27,6 +27,12 @@ def test_a_clock_set_back_takes_nothing_from_a_budget() -> None:
     assert budget.refill(NOW - 100 * SECOND) == 6
 
 
+def test_a_budget_of_less_than_one_a_second_is_one_now_and_then() -> None:
+    budget = Budget(0.5)
+    budget.spend(budget.refill(NOW))
+    assert [budget.refill(NOW + second * SECOND) for second in (1, 2, 9)] == [0, 1, 1]
+
+
 @given(st.lists(st.floats(0, 2), max_size=100), st.integers(1, 50))
 def test_never_more_is_spent_than_the_rate_and_a_second_of_it_in_hand(
     gaps_s: list[float], per_s: int
