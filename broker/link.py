@@ -13,7 +13,7 @@ from broker import wire
 from broker.inbox import Inbox
 from broker.wire_parts import FAILURE, WireError, explain
 
-REST_S: Final = 0.002
+REST_S: Final = 0.005
 """So long a busy socket is left alone, or the broker's single writes would each cost a turn of the loop."""
 RESTLESS_BYTES: Final = 64 * 1024
 PINGS: Final = 3
