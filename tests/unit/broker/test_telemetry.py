@@ -1,15 +1,13 @@
 """What devices send is read without trust: nothing raises, nothing vanishes."""
 
-import json
-import math
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from fixtures.telemetry import EARLIER, EPOCH_S, NOW, anything, check, of, reasons, scalars, topics, values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker import careful, telemetry
 from broker.telemetry import (
     FUTURE,
     MAX_BYTES,
@@ -17,70 +15,10 @@ from broker.telemetry import (
     MAX_ROWS,
     MAX_TEXT,
     PAST,
-    Number,
-    Parsed,
     Reading,
-    Row,
     State,
-    number_of,
     read,
 )
-
-NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
-EARLIER = datetime(2026, 3, 4, 11, 59, 30, 250_000, tzinfo=UTC)
-EPOCH_S = EARLIER.timestamp()
-
-scalars = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-(10**400), 10**400),
-    st.floats(),
-    st.text(),
-    st.sampled_from([EPOCH_S, EPOCH_S * 1000, EARLIER.isoformat(), "nan", "2026-03-04"]),
-)
-names = st.one_of(
-    st.text(),
-    st.sampled_from(["ts", "time", "timestamp", "seq", "boot", "client", "power_kw", "mode", "value"]),
-)
-anything = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(names, inner, max_size=6),
-    max_leaves=30,
-)
-topics = st.sampled_from(["telemetry/press-7", "telemetry/press-7/power_kw"])
-
-
-def of(body: Any, topic: str = "telemetry/press-7") -> Parsed:
-    return read(topic, json.dumps(body).encode(), NOW)
-
-
-def values(parsed: Parsed) -> dict[str, float]:
-    return {one.metric: one.value for one in parsed.readings}
-
-
-def reasons(parsed: Parsed) -> list[str]:
-    return [one.reason for one in parsed.refusals]
-
-
-def check(parsed: Parsed) -> None:
-    assert parsed.readings or parsed.states or parsed.refusals or parsed.machine
-    for row in parsed.rows:
-        assert len(set(row.metrics)) == len(row.metrics) == len(row.values) > 0
-        assert (row.machine, row.arrived) == (parsed.machine, NOW)
-    assert parsed.untimed is any(one.ts is NOW for one in [*parsed.rows, *parsed.states])
-    for reading in parsed.readings:
-        assert math.isfinite(reading.value)
-        assert type(reading.value) is float
-        assert NOW - PAST <= reading.ts <= NOW + FUTURE
-        assert reading.ts.tzinfo is UTC
-    for state in parsed.states:
-        assert NOW - PAST <= state.ts <= NOW + FUTURE
-        assert state.text.isprintable()
-        assert len(state.text) <= MAX_TEXT
-    for refusal in parsed.refusals:
-        assert refusal.reason
-        assert refusal.text
-        f"{refusal.text}{refusal.field}".encode()
 
 
 @given(topic=st.one_of(topics, st.text()), payload=st.binary())
@@ -106,86 +44,6 @@ def test_every_field_of_an_object_is_a_reading_or_a_state_or_refused_or_null(bod
     found += [one.field for one in parsed.states]
     found += [str(one.field) for one in parsed.refusals]
     assert len(found) == len(set(found)) == len(body) - nulls
-
-
-plain_names = st.sampled_from(
-    ["ts", "time", "seq", "boot", "client", "power_kw", "mode", "a", "b", "a.b", "ü"]
-)
-plain_values = st.one_of(
-    st.floats(allow_nan=False, allow_infinity=False),
-    st.integers(-(2**70), 2**70),
-    st.sampled_from(
-        [EPOCH_S, int(EPOCH_S * 1000), EARLIER.isoformat(), "idle", None, True, -0.0, 1e300, 1e301]
-    ),
-)
-nearly_plain = st.dictionaries(
-    plain_names, plain_values | st.dictionaries(plain_names, plain_values, max_size=2), max_size=7
-)
-
-
-@settings(max_examples=200)
-@given(topic=topics, body=nearly_plain | st.lists(nearly_plain, max_size=4) | plain_values | anything)
-def test_the_short_way_and_the_careful_way_read_the_same(topic: str, body: Any) -> None:
-    payload = json.dumps(body).encode()
-    short, care = read(topic, payload, NOW), careful.read(topic, payload, NOW)
-    # Written out, because -0.0 equals 0.0 and True equals 1.
-    assert repr(short) == repr(care)
-    check(short)
-
-
-@given(topic=topics | st.text(), payload=st.binary() | st.sampled_from([b"", b"[" * 100_000, b"[]", b"{}"]))
-def test_the_short_way_and_the_careful_way_refuse_the_same(topic: str, payload: bytes) -> None:
-    assert read(topic, payload, NOW) == careful.read(topic, payload, NOW)
-
-
-def test_an_object_is_one_row_of_its_time_and_arrival() -> None:
-    parsed = of({"power_kw": 31.2, "ts": EARLIER.isoformat(), "temperature_c": 61})
-    row = Row("press-7", EARLIER, NOW, ("power_kw", "temperature_c"), (31.2, 61.0))
-    assert parsed == Parsed("press-7", [row])
-
-
-def test_rows_of_the_same_names_share_them() -> None:
-    first, second = of([{"a": 1, "b": 2}, {"a": 3, "b": 4}]).rows
-    assert first.metrics is second.metrics is of({"a": 5, "b": 6}).rows[0].metrics
-
-
-def test_the_shapes_remembered_are_bounded() -> None:
-    for number in range(telemetry.MAX_SHAPES + 100):
-        of({f"a{number}": 1})
-    for number in range(telemetry.MAX_SHAPE_NAMES // 200 + 100):
-        of({f"b{number}_{field}": 1 for field in range(200)})
-    assert len(telemetry._shapes) <= telemetry.MAX_SHAPES
-    assert sum(map(len, telemetry._shapes)) <= telemetry.MAX_SHAPE_NAMES + MAX_FIELDS
-    assert values(of({"a1": 1})) == {"a1": 1.0}
-
-
-@pytest.mark.parametrize("name", ["x" * 65, "", "ü"])
-def test_a_shape_of_a_name_that_is_refused_is_not_remembered(name: str) -> None:
-    for _ in range(2):
-        assert reasons(of({name: 1, "a": 2})) == ["bad_name"]
-    assert not any(name in shape for shape in telemetry._shapes)
-
-
-@pytest.mark.parametrize(
-    ("body", "untimed"),
-    [
-        ({"a": 1}, True),
-        ({"mode": "idle"}, True),
-        ({"ts": EPOCH_S, "a": 1, "mode": "idle"}, False),
-        ({"ts": EPOCH_S, "mode": "idle"}, False),
-        ([{"ts": EPOCH_S, "a": 1}, {"a": 1}], True),
-        ({"a": None}, False),
-        ({"a": "1e"}, True),
-    ],
-)
-def test_what_got_the_time_of_arrival_is_said(body: Any, *, untimed: bool) -> None:
-    assert of(body).untimed is untimed
-
-
-def test_a_name_that_nesting_makes_twice_is_read_once() -> None:
-    assert of({"x.y": 1, "x": {"y": 2, "z": 3}}).rows == [
-        Row("press-7", NOW, NOW, ("x.y", "x.z"), (1.0, 3.0))
-    ]
 
 
 def test_numbers_by_metric_are_readings_at_the_time_given() -> None:
@@ -376,94 +234,3 @@ def test_a_list_of_the_longest_kind_is_taken() -> None:
 
 def test_what_numbers_a_message_is_no_reading() -> None:
     assert values(of({"seq": 7, "boot": "2", "a": 1})) == {"a": 1.0}
-
-
-@pytest.mark.parametrize(
-    ("fields", "number"),
-    [
-        ({"seq": 0, "boot": "b"}, Number("press-7", "b", 0)),
-        ({"seq": 2**63 - 1, "boot": 12}, Number("press-7", "12", 2**63 - 1)),
-        ({"seq": 7, "boot": "b" * 64, "client": "hall-2"}, Number("hall-2", "b" * 64, 7)),
-    ],
-)
-def test_seq_and_boot_number_a_message(fields: dict[str, Any], number: Number) -> None:
-    for body in (fields | {"a": 1}, [fields | {"a": 1}], fields | {"a": {"b": None}}):
-        assert of(body).numbers == [number]
-        assert not of(body).states
-    assert of(fields | {"value": 1}, "telemetry/press-7/power_kw").numbers == [number]
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"seq": 7},
-        {"boot": "b"},
-        {"seq": -1, "boot": "b"},
-        {"seq": 2**63, "boot": "b"},
-        {"seq": 7.0, "boot": "b"},
-        {"seq": True, "boot": "b"},
-        {"seq": "7", "boot": "b"},
-        {"seq": 7, "boot": ""},
-        {"seq": 7, "boot": "b" * 65},
-        {"seq": 7, "boot": 10**64},
-        {"seq": 7, "boot": True},
-        {"seq": 7, "boot": 1.5},
-        {"seq": 7, "boot": "a\nb"},
-        {"seq": 7, "boot": None},
-        {"seq": 7, "boot": "b", "client": "a/b"},
-        {"seq": 7, "boot": "b", "client": 3},
-    ],
-)
-def test_what_is_no_proper_number_is_ignored_and_never_a_reading(fields: dict[str, Any]) -> None:
-    parsed = of(fields | {"a": 1})
-    assert not parsed.numbers
-    assert values(parsed) == {"a": 1.0}
-    assert not parsed.states
-    assert not parsed.refusals
-
-
-def test_a_client_is_a_field_like_any_other_where_nothing_is_numbered() -> None:
-    assert of({"client": "hall-2", "seq": 7}).states == [State("press-7", "client", NOW, "hall-2")]
-    assert values(of({"client": 3})) == {"client": 3.0}
-
-
-def test_a_message_refused_for_its_clock_keeps_its_number() -> None:
-    parsed = of({"ts": 0, "seq": 7, "boot": "b", "a": 1})
-    assert reasons(parsed) == ["clock"]
-    assert parsed.numbers == [Number("press-7", "b", 7)]
-
-
-@pytest.mark.parametrize(
-    ("properties", "number"),
-    [
-        ([("seq", "7"), ("boot", "b")], Number("press-7", "b", 7)),
-        ([("boot", "12"), ("client", "hall-2"), ("seq", "0"), ("other", "x")], Number("hall-2", "12", 0)),
-        ([("seq", str(2**63 - 1)), ("boot", "b")], Number("press-7", "b", 2**63 - 1)),
-        ([("seq", "7"), ("seq", "8"), ("boot", "b")], Number("press-7", "b", 8)),
-        ([], None),
-        ([("seq", "7")], None),
-        ([("boot", "b")], None),
-        ([("seq", "-7"), ("boot", "b")], None),
-        ([("seq", "7.0"), ("boot", "b")], None),
-        ([("seq", " 7"), ("boot", "b")], None),
-        ([("seq", "\u0667"), ("boot", "b")], None),
-        ([("seq", str(2**63)), ("boot", "b")], None),
-        ([("seq", "9" * 5000), ("boot", "b")], None),
-        ([("seq", "7"), ("boot", "")], None),
-        ([("seq", "7"), ("boot", "b"), ("client", "a/b")], None),
-    ],
-)
-def test_user_properties_number_a_message(properties: list[tuple[str, str]], number: Number | None) -> None:
-    assert number_of(properties, "press-7") == number
-
-
-def test_a_message_of_no_machine_is_numbered_only_by_its_client() -> None:
-    numbered = [("seq", "7"), ("boot", "b")]
-    assert number_of(numbered, "") is None
-    assert number_of([*numbered, ("client", "hall-2")], "") == Number("hall-2", "b", 7)
-
-
-@given(st.lists(st.tuples(st.sampled_from(["seq", "boot", "client"]) | st.text(), st.text())), st.text())
-def test_no_user_properties_raise(properties: list[tuple[str, str]], machine: str) -> None:
-    number = number_of(properties, machine)
-    assert number is None or (0 <= number.seq < 2**63 and 1 <= len(number.boot) <= 64)
