@@ -71,7 +71,7 @@ async def run(api: Api, files: Sequence[Path], machine: str | None, options: Rea
     with _bar(console) as bar:
         task = bar.add_task("", total=sum(one.size_bytes for one in opened), readings=0, rate=0.0)
         async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
-            sender = _Sender(client, api, totals)
+            sender = _Sender(client, api, totals, partial(_tell, console))
             began = time.monotonic()
             before = 0
             for one in opened:
@@ -80,7 +80,7 @@ async def run(api: Api, files: Sequence[Path], machine: str | None, options: Rea
                     show = partial(_show, bar, task, totals, one, (began, before))
                     await _send_file(one, sender, show)
                 except (RecordingError, ApiError, OSError) as error:
-                    console.print(f"{error}", markup=False, highlight=False)
+                    _tell(console, str(error))
                     whole = False
                 before += one.size_bytes
     _report(console, totals, time.monotonic() - began)
@@ -109,8 +109,12 @@ async def _send_file(file: ReadingsFile, sender: "_Sender", show: Callable[[], N
 
 
 class _Sender:
-    def __init__(self, client: httpx.AsyncClient, api: Api, totals: Totals) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, api: Api, totals: Totals, tell: Callable[[str], None]
+    ) -> None:
         self._client = client
+        self._tell = tell
+        self._waits = False
         self._url = f"{api.url}/api/v1/import"
         self._headers = {"Authorization": f"Bearer {api.token}", "Content-Type": "application/json"}
         self._totals = totals
@@ -135,12 +139,16 @@ class _Sender:
                 why = f"no answer from {self._url}: {error}"
             else:
                 if answer.is_success:
+                    self._waits = False
                     return answer.json()
                 why = _detail(answer)
                 if answer.status_code not in _LATER:
                     raise ApiError(why)
             if time.monotonic() + pause_s >= deadline:
                 raise ApiError(f"{why}; gave up after {PATIENCE_S:g} s, the same command goes on from there")
+            if not self._waits:
+                self._tell(f"{why}; trying again")
+            self._waits = True
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
@@ -167,6 +175,10 @@ def _bodies(part: Part) -> Iterator[bytes]:
         return
     for half in part.halves():
         yield from _bodies(half)
+
+
+def _tell(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _bar(console: Console) -> Progress:
@@ -198,6 +210,7 @@ def _report(console: Console, totals: Totals, passed_s: float) -> None:
         f"{totals.all} readings in {passed_s:.1f} s ({totals.all / max(passed_s, 1e-6):,.0f}/s): "
         f"{totals.stored} stored, {totals.doubled} were there already, {refused} refused",
         highlight=False,
+        soft_wrap=True,
     )
     if not refused:
         return
