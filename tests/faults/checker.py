@@ -4,7 +4,8 @@ What it reads, by `did` (the sender's value is a serial number, so (machine, met
 
     sent          client, boot, seq, machine, metric, value, ts_ms (null: untimed), numbered, key (see below)
     acknowledged  client, boot, seq: the broker's PUBACK
-    committed     client, boot, seq: a mark heard on the bus
+    committed     client, boot, seq, retained: a mark heard on the bus; a retained one is what the broker
+                  remembers, which may be older than what was heard before a crash of it
     looked        client, boot, seq, stored: how many readings up to seq were stored after that mark was heard
     stored        machine, metric, value, ts_ms: what is in the database at the end
     rejected      machine, value or key: a refusal that was recorded
@@ -155,7 +156,7 @@ def _wrong_marks(by: dict[str, list[Line]]) -> Iterator[Violation]:
         sent[line["client"], line["boot"]].add(line["seq"])
     for line in by["committed"]:
         source, seq = (line["client"], line["boot"]), line["seq"]
-        if seq < highest.get(source, seq):
+        if seq < highest.get(source, seq) and not line.get("retained"):
             yield Violation("mark_went_back", f"{source} from {highest[source]} to {seq}")
         if seq > max(sent[source], default=0):
             yield Violation("mark_beyond_sent", f"{source} says {seq}")

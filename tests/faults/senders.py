@@ -210,7 +210,9 @@ class Sender:
 
     def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         said = json.loads(message.payload)
-        self._history.note("committed", client=self.name, boot=said["boot"], seq=said["seq"])
+        self._history.note(
+            "committed", client=self.name, boot=said["boot"], seq=said["seq"], retained=message.retain
+        )
         if said["boot"] != self.boot:
             return
         self._moved_at = time.monotonic()

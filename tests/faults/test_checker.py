@@ -140,6 +140,10 @@ def test_each_violation_is_found(kind: str, lines: list[Line]) -> None:
     assert kind in check(lines).kinds()
 
 
+def test_what_a_broker_that_crashed_remembers_of_a_mark_may_be_old() -> None:
+    assert check([*NUMBERED, {**mark(2), "retained": True}]).violations == []
+
+
 def test_a_refused_reading_is_not_lost() -> None:
     refusal = {"did": "rejected", "at": 9, "key": None, "machine": "m1", "value": 2}
     assert check([*GOOD[:-1], refusal]).violations == []
