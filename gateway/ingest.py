@@ -18,6 +18,7 @@ from broker.intake import Incoming, IncomingBatch, Intake
 from broker.messages import Announce, BadMessageError, decode
 from broker.telemetry import Number, Parsed, number_of, read
 from broker.topics import AnnounceTopic, BadTopicError
+from gateway.numbered import NumbersStored
 from gateway.redelivery import Committed, content_hash
 from gateway.registry import Registry
 from gateway.rejects import Rejects, describe
@@ -67,6 +68,7 @@ class Ingest:
         self._registry = registry
         self._rejects = rejects
         self._committed = Committed()
+        self._stored = NumbersStored()
         self._remembered = False
         self._ids_each = 1.0
         self._connection = 0
@@ -93,14 +95,13 @@ class Ingest:
 
     async def _settle(self, batch: IncomingBatch, taken: list[_Taken]) -> None:
         async with self._busy:
-            self._follow(batch.connection)
+            await self._follow(batch.connection)
             fresh = [one for one in taken if not self._was_committed(one)]
             # Packet ids of what other workers take count as well: the broker gives them out in one ring.
             self._ids_each = len(batch.mids) / max(1, len(fresh))
             await self._commit(fresh)
             self._intake.ack(batch)
-            untimed = [(one.message.mid, one.untimed) for one in fresh if one.untimed is not None]
-            self._committed.note(untimed, len(batch.mids))
+            self._note(fresh, len(batch.mids))
             self.counts.batches += 1
 
     async def finish(self, limit_s: float) -> None:
@@ -109,27 +110,39 @@ class Ingest:
             await asyncio.wait_for(self._busy.acquire(), limit_s)
 
     async def _remember(self) -> None:
-        """Ask the database once what was committed under which packet id before we started."""
+        """Ask the database once by what the messages that were committed before we started are known."""
         while not self._remembered:
             with suppress(StoreUnavailableError):
                 self._committed.restore(await self._store.redeliveries(self._intake.username))
+                self._stored.restore(*await self._store.numbers_stored())
                 self._remembered = True
                 self.held.clear()
                 return
             await asyncio.sleep(WAIT_S)
 
-    def _follow(self, connection: int) -> None:
+    async def _follow(self, connection: int) -> None:
         """Forget packet ids where another connection brought a new session."""
         if self._connection not in {0, connection} and not self._intake.session_present:
             self._committed.forget()
+            with suppress(StoreUnavailableError):  # they are soon overwritten anyway
+                await self._store.forget_redeliveries(self._intake.username)
         self._connection = connection
 
     def _was_committed(self, one: _Taken) -> bool:
-        found = one.message.again and one.untimed is not None
-        if found and self._committed.has(one.message.mid, one.untimed or 0):
-            self.counts.again_ignored += 1
-            return True
-        return False
+        """Whether a message without a time of its own is stored already: its time would make it another."""
+        if one.untimed is None:
+            return False
+        again = one.message.again and self._committed.has(one.message.mid, one.untimed)
+        again = again or any(self._stored.has(one.parsed.machine, number) for number in one.numbers)
+        self.counts.again_ignored += again
+        return again
+
+    def _note(self, stored: list[_Taken], packet_ids: int) -> None:
+        untimed = [(one.message.mid, one.untimed) for one in stored if one.untimed is not None]
+        self._committed.note(untimed, packet_ids)
+        for one in stored:
+            if one.numbers and one.untimed is not None:
+                self._stored.note(one.parsed.machine, one.numbers)
 
     def _read(self, message: Incoming) -> _Taken | None:
         self.counts.messages += 1

@@ -11,6 +11,7 @@ import structlog
 
 from broker.dynsec import BrokerAdmin, BrokerAdminError
 from gateway.accounts import Accounts
+from gateway.commands import GatewayCommands
 from gateway.episodes import Episodes
 from gateway.http.app import create_app
 from gateway.http.context import Context
@@ -46,6 +47,7 @@ class Gateway(Worker):
         self.admin = BrokerAdmin(config.bus, config.broker_passwords["broker-admin"])
         self.roster = Roster(self.registry, self.bus, config.share)
         self.episodes = Episodes(self.bus, self.store)
+        self.commands = GatewayCommands(self.bus, self.store)
         self.watermarks = Watermarks(self.bus, self.store, self._is_machine)
         self.accounts = Accounts(self.store, self.admin)
         self._server = self._make_server(config, web)
@@ -66,6 +68,7 @@ class Gateway(Worker):
                 ("broker admin", self.admin.run),
                 ("other workers", self.roster.run),
                 ("episodes", self.after_start(self.episodes.run)),
+                ("commands", self.commands.run),
                 ("watermarks", self.after_start(self.watermarks.run)),
                 ("session reaper", self.after_start(self._reap)),
                 ("database upkeep", self.after_start(self._upkeep)),

@@ -40,6 +40,13 @@ class Numbering(Database):
         """Return the marks of these clients, or of all, by client; of a client the latest last."""
         return await self._all(_mark, "sources", clients=None if clients is None else list(clients))
 
+    async def numbers_stored(self) -> tuple[list[SourceMark], list[NumberedBatch]]:
+        """Return all marks, and what was stored and not yet taken into them, as of one moment."""
+        async with self.transaction() as cursor:
+            await cursor.execute(query("source_lock"))
+            marks = await fetch(cursor, _mark, "sources", clients=None)
+            return marks, await fetch(cursor, _batch, "numbers_to_take")
+
     async def redeliveries(self, session: str) -> dict[int, int]:
         """Return the hash by packet id of the untimed among a session's last messages."""
         found = await self._all(_redelivery, "redeliveries", session=session)

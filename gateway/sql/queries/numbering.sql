@@ -14,6 +14,10 @@ SELECT pg_advisory_xact_lock(hashtext('enms sources'));
 WITH taken AS (DELETE FROM numbered_batch RETURNING id, client, boot, seqs)
 SELECT client, boot, seqs FROM taken ORDER BY id;
 
+-- name: numbers_to_take
+-- The noted numbers, left where they are.
+SELECT client, boot, seqs FROM numbered_batch ORDER BY id;
+
 -- name: sources
 -- What is known to be stored of each boot of these clients, or of all.
 SELECT client, boot, seq, above, ts FROM source

@@ -16,7 +16,9 @@ from gateway.rejects import Rejects
 from gateway.store import (
     BadBatchError,
     Batch,
+    NumberedBatch,
     Redelivery,
+    SourceMark,
     StoreTooSlowError,
     StoreUnavailableError,
     Written,
@@ -41,6 +43,13 @@ class Twin:
     async def redeliveries(self, session: str) -> dict[int, int]:
         assert session == "gateway-ingest"
         return dict(self.remembered)
+
+    async def numbers_stored(self) -> tuple[list[SourceMark], list[NumberedBatch]]:
+        return [], [NumberedBatch(one.client, one.boot, (one.seq,)) for one in self.numbers]
+
+    async def forget_redeliveries(self, session: str) -> None:
+        assert session == "gateway-ingest"
+        self.remembered.clear()
 
     async def write(self, batch: Batch) -> Written:
         self.asked += 1
@@ -152,7 +161,9 @@ async def test_nothing_is_acknowledged_while_the_database_is_away_and_all_of_it_
     assert bench.rejects.total == {"database": 1}
 
 
-async def test_only_the_next_batch_is_read_while_the_database_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_the_next_batch_is_read_while_the_database_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "backoff_s", lambda _attempt, _jitter: 0.01)
     bench = Bench()
     bench.store.away = True
@@ -319,3 +330,33 @@ async def test_the_numbers_of_messages_are_stored_with_them_also_of_refused_ones
         Number("press-7", "b-boot", 4),
         Number("line-3", "a-boot", 8),
     ]
+
+
+async def test_a_numbered_message_without_a_time_that_its_source_sends_again_is_not_a_second_reading() -> (
+    None
+):
+    told = (("client", "line-3"), ("boot", "a-boot"), ("seq", "7"))
+    bench = Bench()
+    await bench.take({"a": 1}, user=told)
+    async with bench.running():
+        await bench.all_acked()
+        await bench.take({"a": 1}, user=told)
+        await bench.all_acked()
+    again = Bench(bench.store)  # another process, as after a kill
+    await again.take({"a": 1}, user=told)
+    await again.take({"a": 1}, user=(("client", "line-3"), ("boot", "b-boot"), ("seq", "7")))
+    async with again.running():
+        await again.all_acked()
+    assert bench.ingest.counts.again_ignored == again.ingest.counts.again_ignored == 1
+    assert again.ingest.counts.readings == bench.ingest.counts.readings == 1
+
+
+async def test_a_number_of_another_machine_hides_nothing() -> None:
+    told = (("client", "line-3"), ("boot", "a-boot"), ("seq", "7"))
+    bench = Bench()
+    await bench.take({"a": 1}, user=told, topic="telemetry/press-8")
+    async with bench.running():
+        await bench.all_acked()
+        await bench.take({"a": 1}, user=told)
+        await bench.all_acked()
+    assert bench.ingest.counts.readings == 2
