@@ -52,7 +52,7 @@ class Outcome:
 async def generator_alone(contest: Contest, progress: Progress) -> Outcome:
     """Measure what the generator and the broker do when nobody subscribes."""
     async with Stand(database=False, folder=contest.folder) as stand, _generator(stand, contest) as generator:
-        watch = Stopwatch(stand)
+        watch = Stopwatch(stand, generator=generator.pid)
         said = await generator.flat(contest.messages, progress=progress)
         return Outcome(contest.messages / (said["acknowledged_at"] - said["began"]), watch.shares())
 
@@ -65,7 +65,7 @@ async def c_subscriber(contest: Contest, progress: Progress) -> Outcome:
         try:
             async with _generator(stand, contest) as generator:
                 await generator.flat(contest.machines)
-                watch = Stopwatch(stand)
+                watch = Stopwatch(stand, generator=generator.pid)
                 said = await generator.flat(contest.messages, progress=progress)
                 await asyncio.wait_for(rivals.received(process), STALLED_S + contest.messages / 1000)
                 return Outcome(contest.messages / (time.time() - said["began"]), watch.shares())
@@ -90,7 +90,7 @@ async def our_gateway(contest: Contest, progress: Progress) -> Outcome:
                     return await bulk.there(load.name(message % load.machines), _time(load, message))
 
                 await until_stored(contest.machines, last_there, bulk.count)
-                watch = Stopwatch(stand)
+                watch = Stopwatch(stand, generator=generator.pid)
                 said = await generator.flat(contest.messages, progress=progress)
                 ended = await until_stored(contest.all, last_there, bulk.count)
                 cpus = watch.shares()
@@ -120,7 +120,7 @@ async def node_red_flow(contest: Contest, progress: Progress, installed: rivals.
                     return await bulk.flow_there(message % load.machines, _time(load, message))
 
                 await until_stored(contest.machines, last_there, bulk.flow_count)
-                watch = Stopwatch(stand, flow=pid)
+                watch = Stopwatch(stand, flow=pid, generator=generator.pid)
                 said = await generator.flat(contest.messages, progress=progress)
                 ended = await until_stored(contest.all, last_there, bulk.flow_count)
                 return Outcome(contest.messages / (ended - said["began"]), watch.shares())

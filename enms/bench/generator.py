@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, Self
 
-from enms.bench.processes import Cost, cost
 from enms.bench.stand import GENERATOR, Stand
 from enms.bench.truth import Load
 
@@ -86,9 +85,10 @@ class Generator:
             await order
         return self.load
 
-    def cost(self) -> Cost:
-        """Return what it has cost by now."""
-        return cost(self._process.pid)
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     async def _order(self, command: str, progress: Progress) -> dict[str, Any]:
         await self._write(command)

@@ -23,9 +23,11 @@ MACHINE: Final = "bench-year"
 METRIC: Final = "power_kw"
 SPIKE: Final = 987.65
 """Far above everything else of the metric, for one second in the middle of the time."""
+FIRST: Final = 40.0
 POINTS: Final = 1000
 MARGIN: Final = timedelta(days=1)
 """More is filled than is asked for, so that questions can begin at different times."""
+_SECOND: Final = timedelta(seconds=1)
 _DAY: Final = timedelta(days=1)
 _WEEK: Final = timedelta(weeks=1)
 
@@ -57,7 +59,7 @@ class Filled:
         """Return what to fill so that it ends at the last whole hour."""
         end = now.replace(minute=0, second=0, microsecond=0)
         start = end - timedelta(days=days) - MARGIN
-        return cls(start, end, start + (end - start) // 2 // timedelta(seconds=1) * timedelta(seconds=1))
+        return cls(start, end, start + (end - start) // 2 // _SECOND * _SECOND)
 
 
 async def history(asked: Asked, bars: Bars) -> Report:
@@ -68,7 +70,10 @@ async def history(asked: Asked, bars: Bars) -> Report:
         rows, filling_s, rolling_s = await _fill(stand.settings.database_url, filled, bars)
         await stand.start_gateway()
         async with stand.api() as api:
-            await _ask(report, api, asked, filled, bars)
+            try:
+                await _ask(report, api, asked, filled, bars)
+            except WrongAnswerError as error:
+                raise WrongAnswerError(f"{error}\n{stand.log('gateway')}") from error
             await _export(report, api, asked, filled, stand.pids()["gateway"])
         bulk = Bulk(stand.settings.database_url)
         await bulk.open()
@@ -90,17 +95,18 @@ async def _fill(url: str, filled: Filled, bars: Bars) -> tuple[int, float, float
     await bulk.open()
     try:
         await store.migrate()
-        first = Row(MACHINE, filled.start, filled.start, (METRIC,), (0.0,))
+        first = Row(MACHINE, filled.start, filled.start, (METRIC,), (FIRST,))
         await store.write(Batch(rows=[first]))
-        rows = (filled.end - filled.start) // timedelta(seconds=1)
+        there = filled.start + _SECOND
+        rows = (filled.end - filled.start) // _SECOND
         task = bars.add_task("filling in", total=rows)
         began = time.monotonic()
         monday = filled.start.date() - timedelta(days=filled.start.weekday())
         while (week := datetime(monday.year, monday.month, monday.day, tzinfo=UTC)) < filled.end:
             await bulk.make_week(monday)
-            start, end = max(week, filled.start), min(week + _WEEK, filled.end)
+            start, end = max(week, there), min(week + _WEEK, filled.end)
             await bulk.fill(MACHINE, start, end, filled.spike_at, SPIKE)
-            bars.advance(task, (end - start) // timedelta(seconds=1))
+            bars.advance(task, (end - start) // _SECOND)
             monday += _WEEK
         await bulk.analyze()
         filling_s = time.monotonic() - began

@@ -19,16 +19,17 @@ class Cost:
     memory_mib: float
 
 
-def cost(pid: int) -> Cost:
+def cost(pid: int, *, children: bool = True) -> Cost:
     """Return what a process and its children cost; those that ended count as far as they were waited for."""
     cpu_s = memory_mib = 0.0
-    for one in _family(pid):
+    for one in _family(pid) if children else [pid]:
         try:
             fields = _stat(one)
             memory_mib += _memory_mib(one)
         except OSError:  # it ended meanwhile
             continue
-        used = fields[11:15] if one == pid else fields[11:13]  # own, and for the eldest of the dead ones
+        # Its own, and with the eldest what the dead ones used.
+        used = fields[11:15] if children and one == pid else fields[11:13]
         cpu_s += sum(map(int, used)) / _TICKS
     return Cost(cpu_s, memory_mib)
 

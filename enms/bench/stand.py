@@ -1,6 +1,7 @@
 """A broker, a database and a gateway of a benchmark's own: real ones, each in its own process."""
 
 import asyncio
+import os
 import shutil
 import socket
 import sys
@@ -178,4 +179,6 @@ class Stopwatch:
         }
 
     def _costs(self) -> dict[str, Cost]:
-        return self._stand.costs() | {name: cost(pid) for name, pid in self._others.items()}
+        me = os.getpid()  # whose children are told by themselves
+        others = {name: cost(pid, children=pid != me) for name, pid in self._others.items()}
+        return self._stand.costs() | others

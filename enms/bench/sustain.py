@@ -1,6 +1,7 @@
 """`enms bench sustain`: many machines at one message a second each, for as long as asked."""
 
 import asyncio
+import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ SPACING_MS: Final = 1000
 LAG_LIMIT_MS: Final = 1000.0
 GENERATOR_LIMIT_MS: Final = 200.0
 DRAIN_S: Final = 120.0
+MEMORY_FROM_S: Final = 300.0
 LEAST_MACHINES: Final = 50
 
 
@@ -48,6 +50,7 @@ class Held:
     drained_s: float | None
     verdict: Verdict
     cpus: dict[str, float]
+    costs_before: dict[str, Cost]
     costs: dict[str, Cost]
 
     @property
@@ -109,17 +112,20 @@ async def hold(asked: Asked, bars: Bars) -> Held:
         generator = Generator(stand, asked.machines, asked.metrics, SPACING_MS)
         try:
             async with generator:
-                watch, costs = LagWatch(bulk), Stopwatch(stand)
-                before = generator.cost().cpu_s
+                watch, cpu_watch = (
+                    LagWatch(bulk),
+                    Stopwatch(stand, generator=generator.pid, benchmark=os.getpid()),
+                )
                 sending = asyncio.create_task(
                     generator.paced(asked.seconds, lambda sent: bars.update(task, completed=sent))
                 )
                 try:
                     load = await generator.load_known(sending)
                     looking = asyncio.create_task(watch.run(load))
+                    await asyncio.wait({sending}, timeout=min(MEMORY_FROM_S, asked.seconds / 2))
+                    costs_before = stand.costs()
                     said = await sending
-                    cpus = costs.shares()
-                    cpus["generator"] = (generator.cost().cpu_s - before) / (asked.seconds + 1)
+                    cpus, costs = cpu_watch.shares(), stand.costs()
                     drained_s = await _drained(bulk, asked.machines * asked.seconds)
                 finally:
                     sending.cancel()
@@ -136,7 +142,8 @@ async def hold(asked: Asked, bars: Bars) -> Held:
                 drained_s=drained_s,
                 verdict=verdict,
                 cpus=cpus,
-                costs=stand.costs(),
+                costs_before=costs_before,
+                costs=costs,
             )
         finally:
             await bulk.close()
@@ -185,4 +192,7 @@ def _add(report: Report, held: Held, machines_held: int) -> None:
     for name, cpus in sorted(held.cpus.items(), key=lambda one: -one[1]):
         report.add(f"cpu_{name}", cpus, "processors")
     for name, cost in held.costs.items():
-        report.add(f"memory_{name}_mib", cost.memory_mib, "MiB")
+        before = held.costs_before[name].memory_mib if name in held.costs_before else cost.memory_mib
+        grown = (cost.memory_mib / before - 1) * 100
+        since = f"{grown:+.1f} % since second {min(MEMORY_FROM_S, held.asked.seconds / 2):.0f}"
+        report.add(f"memory_{name}_mib", cost.memory_mib, "MiB", note=since)

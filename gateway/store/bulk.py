@@ -73,7 +73,10 @@ class Bulk(Database):
     async def fill(
         self, machine: str, start: datetime, end: datetime, spike_at: datetime, spike: float
     ) -> int:
-        """Give a machine that has one metric a reading a second in [start, end); returns how many are new."""
+        """Give a machine of one metric a reading a second in [start, end), where it has none yet.
+
+        Returns how many. Raises BadValueError where there is one.
+        """
         values = {"machine": machine, "start": start, "end": end, "spike_at": spike_at, "spike": spike}
         async with self.transaction() as cursor:
             await cursor.execute(query("bench_without_disk"))

@@ -48,16 +48,15 @@ SELECT
     machine.id, ts, ts,
     ARRAY[CASE
         WHEN ts = %(spike_at)s::timestamptz THEN %(spike)s::float8
-        ELSE round((
-            40 + 20 * sin(date_part('epoch', ts) / 86400 * 2 * pi())
-            + ((date_part('epoch', ts)::bigint * 7919) %% 1000) / 250.0
-        )::numeric, 2)::float8
+        ELSE round(
+            4000 + 2000 * sin(date_part('epoch', ts) / 86400 * 2 * pi())
+            + (date_part('epoch', ts)::bigint * 7919 %% 1000) * 0.4::float8
+        ) / 100
     END]
 FROM machine CROSS JOIN generate_series(
     %(start)s::timestamptz, %(end)s::timestamptz - interval '1 second', interval '1 second'
 ) AS ts
-WHERE machine = %(machine)s
-ON CONFLICT (machine_id, ts) DO NOTHING;
+WHERE machine = %(machine)s;
 
 -- name: bench_week
 -- Makes the partition of a week of readings.
