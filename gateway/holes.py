@@ -1,7 +1,7 @@
 """Messages that are missing: counted when that has lasted a while, taken off when they come. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -34,7 +34,7 @@ class _Hole:
 
 @dataclass(slots=True)
 class _Client:
-    boot: str
+    mark: SourceMark
     known: list[_Hole] = field(default_factory=list)
     missing: list[Stretch] = field(default_factory=list)
     filled: list[Stretch] = field(default_factory=list)
@@ -54,51 +54,56 @@ class Holes:
         return MappingProxyType(self._missing)
 
     def take(self, mark: SourceMark, first: int, now: datetime) -> None:
-        """Take in how a client's current boot stands; what is missing below `first` will never come."""
-        client = self._clients.setdefault(mark.client, _Client(mark.boot))
-        if client.boot != mark.boot:
-            client.boot, client.known = mark.boot, []
+        """Take in how a client's current boot stands; what is missing below `first` will never come.
+
+        What a source gave up before it was first heard of is nobody's loss here.
+        """
+        client = self._clients.setdefault(mark.client, _Client(mark))
+        if client.mark.boot != mark.boot:
+            client.mark, client.known = mark, []
         there = holes(mark)
         places = [hole.where for hole in client.known]
-        still = list(overlap(places, there))
-        for hole in client.known:
-            self._settle(client, mark.client, hole, there, first)
-        known = [_Hole(where, client.known[at].since, client.known[at].counted) for at, where in still]
+        counted = [hole.where for hole in client.known if hole.counted]
+        if first > client.mark.seq + 1:
+            given_up = _without([(client.mark.seq + 1, first - 1)], client.mark.above)
+            for where in _without(given_up, counted):
+                self._count(client, where)
+        for low, high in _without(counted, there):
+            if (came := (max(low, first), high))[0] <= high:
+                client.filled.append(came)
+                self._missing[mark.client] -= count([came])
+        known = [
+            _Hole(where, client.known[at].since, client.known[at].counted)
+            for at, where in overlap(places, there)
+        ]
         known += [_Hole(where, now, counted=False) for where in _without(there, places)]
         client.known = sorted(known, key=lambda hole: hole.where)
+        client.mark = mark
 
     def news(self, now: datetime) -> list[Gap]:
         """Count what has been missing long enough; return what to tell, of a client at most every 10 s."""
         found = []
-        for name, client in self._clients.items():
+        for client in self._clients.values():
             for at, hole in enumerate(client.known):
                 if not hole.counted and now - hole.since >= PATIENCE:
                     client.known[at] = _Hole(hole.where, hole.since, counted=True)
-                    self._count(client, name, hole.where)
+                    self._count(client, hole.where)
             if (client.missing or client.filled) and (
                 client.told_at is None or now - client.told_at >= TOLD_EVERY
             ):
                 client.told_at = now
-                found.append(Gap(name, client.boot, tuple(client.missing), tuple(client.filled)))
+                found.append(
+                    Gap(client.mark.client, client.mark.boot, tuple(client.missing), tuple(client.filled))
+                )
                 client.missing, client.filled = [], []
         return found
 
-    def _settle(self, client: _Client, name: str, hole: _Hole, there: list[Stretch], first: int) -> None:
-        """Count what became of the parts of a hole that are holes no more: they came, or were given up."""
-        for low, high in _without([hole.where], there):
-            lost, came = (low, min(high, first - 1)), (max(low, first), high)
-            if lost[0] <= lost[1] and not hole.counted:
-                self._count(client, name, lost)
-            if came[0] <= came[1] and hole.counted:
-                client.filled.append(came)
-                self._missing[name] -= count([came])
-
-    def _count(self, client: _Client, name: str, where: Stretch) -> None:
+    def _count(self, client: _Client, where: Stretch) -> None:
         client.missing.append(where)
-        self._missing[name] += count([where])
+        self._missing[client.mark.client] += count([where])
 
 
-def _without(some: list[Stretch], others: list[Stretch]) -> list[Stretch]:
+def _without(some: Sequence[Stretch], others: Sequence[Stretch]) -> list[Stretch]:
     """Return the parts of stretches that are in none of the others, in order."""
     found: list[Stretch] = []
     taken: dict[int, list[Stretch]] = {}

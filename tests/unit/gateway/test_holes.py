@@ -84,6 +84,16 @@ def test_what_the_source_gave_up_is_missing_at_once_and_for_good() -> None:
     assert source.mark.seq == 5
 
 
+def test_what_the_source_gave_up_unheard_is_missing_too() -> None:
+    holes = Holes()
+    source = Source(holes)
+    source.commit(1)
+    source.commit(41, 42, now=NOW + SECOND, first=41)
+    (gap,) = holes.news(NOW + SECOND)
+    assert gap.missing == ((2, 40),)
+    assert holes.missing["press-7"] == 39
+
+
 def test_a_boot_that_ended_stays_counted() -> None:
     holes = Holes()
     Source(holes).commit(1, 3)
