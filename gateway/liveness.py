@@ -35,11 +35,11 @@ class Arrivals:
         self._seen_s = self.last_seen.timestamp()
 
     def took(
-        self, arrived: datetime, newest: datetime, refusals: int, *, timed: bool = True, single: bool = True
+        self, arrived: datetime, newest: datetime, refusals: int, *, timed: bool = True, rhythmic: bool = True
     ) -> None:
         """Note a message that held something; `newest` is the device's own time where it was `timed`.
 
-        A message of several times is not `single`: it says nothing of the rhythm.
+        A message of several times, or one of many that may be lost on the way here, is not `rhythmic`.
         """
         arrived_s = arrived.timestamp()
         newest_s = arrived_s if newest is arrived else newest.timestamp()
@@ -54,7 +54,7 @@ class Arrivals:
         self.skew_s = newest_s - arrived_s
         self.rejected += refusals
         self.refused_s = None
-        if single and not self._was_off:
+        if rhythmic and not self._was_off:
             self.rhythm.heard(newest_s, arrived_s, timed=timed)
         else:
             self.rhythm.skip(newest_s, timed=timed)

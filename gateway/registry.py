@@ -64,8 +64,11 @@ class Registry:
         if values:
             self._latest_turns.add(machine.machine)
 
-    def take(self, parsed: Parsed, arrived: datetime) -> None:
-        """Take in a message that was read: new machines, new metrics, last values, how it arrived."""
+    def take(self, parsed: Parsed, arrived: datetime, *, complete: bool = True) -> None:
+        """Take in a message that was read: new machines, new metrics, last values, how it arrived.
+
+        Where the way here is not `complete`, as a session at QoS 0 is not, a hole is no message missed.
+        """
         name, rows, states = parsed.machine, parsed.rows, parsed.states
         if not name:
             return
@@ -82,7 +85,9 @@ class Registry:
         else:
             times = {row.ts for row in rows} | {state.ts for state in states}
             newest, single = max(times), len(times) == 1
-        known.arrivals.took(arrived, newest, len(parsed.refusals), timed=not parsed.untimed, single=single)
+        known.arrivals.took(
+            arrived, newest, len(parsed.refusals), timed=not parsed.untimed, rhythmic=single and complete
+        )
         self._mark_health(name, known, "ok")
         changed = False
         for row in rows:

@@ -260,6 +260,19 @@ def test_a_lost_message_is_told_with_the_next_one() -> None:
     assert [health.missed for news in heard for health in news.health] == [2]
 
 
+def test_on_a_way_that_loses_messages_none_is_missed() -> None:
+    registry = Registry()
+    stood_in = [(25, 25, False), (26, 26, False)]
+    held_back = [(second, 27, True) for second in range(20, 28)]
+    first = [(second, second, True) for second in range(20)]
+    for second, arrived, complete in [*first, *stood_in, *held_back, (28, 28, True), (31, 31, True)]:
+        message = parsed({"ts": NOW.timestamp() + second, "a": 1}, seconds=arrived)
+        registry.take(message, NOW + arrived * SECOND, complete=complete)
+    found = registry.state_of("press-7", NOW)
+    assert found is not None
+    assert found[2].missed == 2
+
+
 def test_a_clock_of_ours_that_is_set_back_keeps_no_value_waiting() -> None:
     registry = Registry()
     crowd(registry, 3)
