@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
@@ -133,3 +134,34 @@ def _gaps_are_counted(site: Site, sender: Sender, machine: str) -> bool:
     if state is None or not there:
         return False
     return len(there) + state["health"].get("missed", 0) >= sender.sent_by(machine)
+
+
+class MarkWatch:
+    """Looks into the database each time a source was told a new mark: is all of it there by then?"""
+
+    def __init__(self, site: Site, sender: Sender) -> None:
+        self._site = site
+        self._sender = sender
+        self._history = History(site.history, f"marks-{sender.name}")
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._history.close()
+
+    def _run(self) -> None:
+        sender, last = self._sender, 0
+        while not self._stop.wait(0.2):
+            mark = sender.mark
+            if mark <= last:
+                continue
+            with suppress(OperationalError):
+                stored = count_up_to(self._site.database_url, sender.machines, METRIC, mark)
+                last = mark
+                self._history.note("looked", client=sender.name, boot=sender.boot, seq=mark, stored=stored)
