@@ -1,8 +1,10 @@
 """The connection to the broker, against a real Mosquitto."""
 
 import asyncio
+import itertools
 import socket
 import subprocess
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +12,9 @@ from fixtures.broker import PrivateBroker
 
 from broker.bus import Bus
 from broker.channels import ANOMALY, LATEST, SERVICE, TELEMETRY
+from broker.connection import LostConnectionError
 from broker.messages import Latest, LatestValue, Service
+from broker.posting import Post
 from broker.roles import Role
 from broker.topics import AnomalyTopic, LatestTopic, ServiceTopic, TelemetryTopic
 
@@ -121,3 +125,53 @@ async def test_an_event_cannot_be_kept_as_a_state(broker: PrivateBroker) -> None
     bus = broker.bus("detector")
     with pytest.raises(ValueError, match="is an event, not a state"):
         bus.keep(ANOMALY, AnomalyTopic("m"), None)
+
+
+async def test_posts_arrive_in_order_with_their_user_properties(broker: PrivateBroker) -> None:
+    reader, writer = broker.bus("gateway"), broker.bus("simulator")
+    stream = reader.subscribe(TELEMETRY)
+    async with reader, writer, asyncio.timeout(20):
+        await reader.wait_connected()
+        await writer.wait_connected()
+        posts = [
+            Post("telemetry/press-7", str(number).encode(), (("seq", str(number)), ("boot", "ä")))
+            for number in range(1000)
+        ]
+        await writer.post(posts, at_once=50)
+        heard: list[tuple[bytes, tuple[tuple[str, str], ...]]] = []
+        while len(heard) < len(posts):
+            heard += [(one.payload, one.user) for one in await stream.batch(1000, 0.1)]
+    assert heard == [(post.payload, post.user) for post in posts]
+
+
+async def test_posting_without_a_broker_says_so_at_once_and_when_it_dies_too(broker: PrivateBroker) -> None:
+    def endless() -> Iterator[Post]:
+        for number in itertools.count():
+            if number == 1000:
+                broker.kill()
+            yield Post("telemetry/press-7", b"{}")
+
+    async with broker.bus("simulator") as writer, asyncio.timeout(20):
+        with pytest.raises(LostConnectionError):
+            await writer.post([Post("telemetry/press-7", b"{}")])
+        await writer.wait_connected()
+        with pytest.raises(LostConnectionError):
+            await writer.post(endless())
+
+
+async def test_what_two_streams_take_reaches_both_and_is_acknowledged_once_both_did(
+    broker: PrivateBroker,
+) -> None:
+    async def twice(*, both: bool) -> list[bytes]:
+        bus = broker.bus("gateway", persistent=True)
+        streams = [bus.subscribe(TELEMETRY), bus.subscribe(TELEMETRY)]
+        async with bus, broker.bus("simulator") as device, asyncio.timeout(20):
+            await bus.wait_connected()
+            await device.send(TELEMETRY, TelemetryTopic("press-7"), {"power_kw": int(both)})
+            found = [(await stream.batch(1, 1))[0] for stream in streams]
+            for delivery in found if both else found[:1]:
+                delivery.ack()
+        return [delivery.payload for delivery in found]
+
+    assert await twice(both=False) == [b'{"power_kw":0}'] * 2
+    assert await twice(both=True) == [b'{"power_kw":0}'] * 2, "it was not acknowledged and comes again"
