@@ -244,6 +244,33 @@ def init(data_dir: DataDir = None, host: Host = None) -> None:
     init(_settings(data_dir=data_dir, host=host))
 
 
+@app.command("backup")
+def back_up(
+    folder: Annotated[Path, typer.Argument(help="A new folder for the backup.")], data_dir: DataDir = None
+) -> None:
+    """Back up the database, passwords and models beside a running enms."""
+    from enms.backup import BackupError, back_up
+
+    try:
+        back_up(_settings(data_dir=data_dir), folder)
+    except (BackupError, OSError) as error:
+        _fail(str(error))
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="What enms backup wrote.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Make a new data folder of a backup; enms up starts from there."""
+    from enms.backup import BackupError, restore
+
+    try:
+        asyncio.run(restore(_settings(data_dir=data_dir), folder))
+    except (BackupError, OSError) as error:
+        _fail(str(error))
+
+
 @users.command("add")
 def add_user(
     name: str,
