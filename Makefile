@@ -1,5 +1,6 @@
 # make run     set up what is missing, then start everything with the simulated factory
 # make test    set up what is missing, then run every test
+# make faults  what is killed, cut off, late, wrong: the promises at full length (about half an hour)
 # make check   style, types, generated files, the page, compose
 # make setup   set up only; make clean removes what was set up in this folder
 #
@@ -21,7 +22,7 @@ export PYTHON
 WEB_SOURCES := $(shell find web -name node_modules -prune -o -type f -print) \
 	$(shell find web/src web/public -type d 2>/dev/null)
 
-.PHONY: run setup test test-setup check clean system system-test
+.PHONY: run setup test faults test-setup check clean system system-test
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -33,6 +34,9 @@ setup: $(STAMPS)/installed gateway/static/index.html
 test: test-setup
 	$(BIN)/pytest $(TESTS)
 	npm --prefix web test
+
+faults: test-setup
+	ENMS_TEST_LONG=1 $(BIN)/pytest -s tests/faults
 
 test-setup: $(STAMPS)/dev $(STAMPS)/installed gateway/static/index.html tests/node_red/node_modules/.installed
 
