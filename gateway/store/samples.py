@@ -61,11 +61,13 @@ class Columns:
             bad |= ~np.logical_and.reduceat(finite, self.starts)
         if bad.any():
             wrong = [self._rows[number] for number in np.flatnonzero(bad).tolist()]
+            first = wrong[0]
+            cells = zip(first.metrics, first.values, strict=True)
+            numbers = ", ".join(f"{name[:80]} = {value}" for name, value in cells)
             kept = "" if kept_days is None else f" nor more than the {kept_days} days kept before"
             msg = (
-                f"{wrong[0].machine} {wrong[0].metrics[0][:80]} = {wrong[0].values[0]} … at {wrong[0].ts} "
-                f"cannot be kept: readings are finite, from {EPOCH.year} on, not later than {AHEAD.days} "
-                f"days after they arrived{kept}"
+                f"{first.machine} {numbers[:200]} at {first.ts} cannot be kept: readings are finite, from "
+                f"{EPOCH.year} on, not later than {AHEAD.days} days after they arrived{kept}"
             )
             raise BadRowsError(msg, wrong)
 
@@ -73,12 +75,12 @@ class Columns:
         """Return the weeks the rows lie in."""
         return mondays(self.ts_us)
 
-    def keys(self) -> list[tuple[str, tuple[str, ...]]]:
+    def layout_keys(self) -> list[tuple[str, tuple[str, ...]]]:
         """Return machine and metrics of each row: what its layout hangs on."""
         return [(row.machine, row.metrics) for row in self._rows]
 
     def placed(self, layouts: Sequence[Layout]) -> "Placed":
-        """Return the rows as they go into the database; `layouts` has one for each of `keys`."""
+        """Return the rows as they go into the database; `layouts` has one for each of `layout_keys`."""
         count = len(layouts)
         shapes = list(map(attrgetter("shape"), layouts))
         kinds = list(dict.fromkeys(shapes))

@@ -104,7 +104,7 @@ class Writing(Upkeep):
     async def _write(self, batch: Batch, columns: Columns, add: Add) -> Written:
         known = self._known
         await self._make_weeks(columns.mondays() - known.weeks)
-        keys = columns.keys()
+        keys = columns.layout_keys()
         layouts = known.layouts
         found: dict[Key, Layout] = {}
         new_machines: tuple[str, ...] = ()

@@ -136,6 +136,23 @@ async def test_a_statement_that_takes_too_long_is_ended(database_url: str) -> No
         await impatient.close()
 
 
+async def test_a_batch_that_takes_too_long_is_told_from_a_database_that_is_away(
+    store: Store, database_url: str
+) -> None:
+    await store.write(batch(("a", "x", 9, 1.0)))
+    impatient = Store(database_url, statement_limit_s=0.2)
+    await impatient.open()
+    try:
+        with psycopg.connect(database_url) as other:
+            other.execute("LOCK TABLE sample IN SHARE MODE")
+            with pytest.raises(StoreTooSlowError):
+                await impatient.write(batch(("a", "x", 8, 2.0), ("a", "y", 8, 2.0)))
+        assert await held(store, "a") == {"x": [(9.0, 1.0)]}
+        assert (await impatient.write(batch(("a", "x", 8, 2.0)))).stored == 1
+    finally:
+        await impatient.close()
+
+
 async def test_a_closed_store_says_so(database_url: str) -> None:
     closed = Store(database_url)
     await closed.open()
