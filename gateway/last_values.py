@@ -1,6 +1,6 @@
 """The last value of every metric of one machine, kept as the rows came and taken apart when asked for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from broker.messages import LatestValue
@@ -42,6 +42,15 @@ class LastValues:
             del held[key]
         held[key] = one
         return True
+
+    def fill(self, values: Mapping[str, LatestValue]) -> None:
+        """Add older values: those of names that have none, or an older one."""
+        self._settle()
+        self._held.clear()
+        for name, value in values.items():
+            old = self._settled.get(name)
+            if old is None or old.ts < value.ts:
+                self._settled[name] = value
 
     def all(self) -> dict[str, LatestValue]:
         """Return a new dict of the values by name, those of the first kind seen first."""

@@ -19,6 +19,7 @@ from gateway.registry import Registry
 MOST: Final = 1000
 WAIT_S: Final = 0.1
 LOOK_S: Final = 0.5
+PATIENCE_S: Final = 1.5
 log = structlog.get_logger()
 
 
@@ -34,7 +35,7 @@ class LiveView:
         """Wait until ingest is held, and stand in for it until it is not; until cancelled."""
         while True:
             await self._ingest.held.wait()
-            await asyncio.sleep(LOOK_S)  # a short pause is not worth a connection
+            await asyncio.sleep(PATIENCE_S)  # a short pause is not worth a connection
             if self._ingest.held.is_set():
                 async with self._connect() as intake:
                     log.info("the present is shown while the database is away")
@@ -48,4 +49,4 @@ class LiveView:
                 for message in batch.messages:
                     if not message.retained:
                         parsed = read(message.topic, message.payload, message.arrived)
-                        self._registry.take(parsed, message.arrived)
+                        self._registry.take(parsed, message.arrived, complete=False)

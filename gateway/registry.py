@@ -59,8 +59,14 @@ class Registry:
         self._health_budget = Budget(latest_per_s)
 
     def restore(self, machine: Machine, values: dict[str, LatestValue], last_seen: datetime) -> None:
-        """Put back what the database holds of a machine."""
-        self._put(machine, Arrivals(last_seen), LastValues(values))
+        """Put back what the database holds of a machine, beneath what came from it meanwhile."""
+        known = self._known.get(machine.machine)
+        if known is None:
+            self._put(machine, Arrivals(last_seen), LastValues(values))
+        else:
+            known.machine = replace(machine, metrics={**known.machine.metrics, **machine.metrics})
+            known.values.fill(values)
+            self._fresh_machines[machine.machine] = None
         if values:
             self._latest_turns.add(machine.machine)
 

@@ -27,6 +27,15 @@ class Teller:
         self._rejects = rejects
         self._store = store
         self._unsaved: dict[str, Machine] = {}
+        self._untold: dict[str, None] | None = {}  # machines seen before the database told what it knows
+
+    def begin(self) -> None:
+        """Tell of machines from now on, and write them down: what the database knew of them is restored."""
+        seen, self._untold = self._untold, None
+        for name in seen or ():
+            machine = self._registry.machine(name)
+            if machine is not None:
+                self._tell_machine(machine)
 
     async def run(self) -> None:
         """Look for news ten times a second until cancelled, and listen to what devices say of themselves."""
@@ -41,12 +50,19 @@ class Teller:
         """Publish what changed."""
         news = self._registry.news(now)
         for machine in news.machines:
-            self._bus.keep(MACHINE, MachineTopic(machine.machine), machine)
-            self._unsaved[machine.machine] = machine
+            if self._untold is None:
+                self._tell_machine(machine)
+            else:
+                # Only its name is known as yet: telling that would undo what it once announced.
+                self._untold[machine.machine] = None
         for latest in news.latest:
             self._bus.keep(LATEST, LatestTopic(latest.machine), latest)
         for health in news.health:
             self._bus.keep(HEALTH, HealthTopic(health.machine), health)
+
+    def _tell_machine(self, machine: Machine) -> None:
+        self._bus.keep(MACHINE, MachineTopic(machine.machine), machine)
+        self._unsaved[machine.machine] = machine
 
     async def run_refusals(self) -> None:
         """Publish refusals once a second until cancelled."""

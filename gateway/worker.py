@@ -9,7 +9,7 @@ from typing import Any, Final
 import structlog
 
 from broker.bus import Bus, BusAddress, backoff_s
-from broker.channels import ANNOUNCE, METRIC, TELEMETRY
+from broker.channels import ANNOUNCE, METRIC, TELEMETRY, Channel
 from broker.intake import Intake
 from broker.roles import gateway_user, ingest_user, live_user
 from gateway.ingest import Ingest
@@ -52,7 +52,8 @@ class Worker:
         self.bus = Bus(
             config.bus, user, passwords[user], service=user, version=config.version, persistent=True
         )
-        self.intake = self._intake(config, ingest_user(config.share.index))
+        user = ingest_user(config.share.index)
+        self.intake = self._intake(config, user, TELEMETRY, METRIC, ANNOUNCE)
         self.ingest = Ingest(self.intake, self.store, self.registry, self.rejects)
         self.live = LiveView(lambda: self._live_intake(config), self.ingest, self.registry)
         self.teller = Teller(self.bus, self.registry, self.rejects, self.store)
@@ -60,14 +61,14 @@ class Worker:
         self._ready = asyncio.Event()
 
     @staticmethod
-    def _intake(config: WorkerConfig, user: str, **options: Any) -> Intake:
+    def _intake(config: WorkerConfig, user: str, *channels: Channel[Any, Any], **options: Any) -> Intake:
         wanted = config.share.wants if config.share.count > 1 else None
-        channels = (TELEMETRY, METRIC, ANNOUNCE)
         return Intake(config.bus, user, config.broker_passwords[user], *channels, wanted=wanted, **options)
 
     @classmethod
     def _live_intake(cls, config: WorkerConfig) -> Intake:
-        return cls._intake(config, live_user(config.share.index), qos=0, persistent=False)
+        user = live_user(config.share.index)
+        return cls._intake(config, user, TELEMETRY, METRIC, qos=0, persistent=False)
 
     def dependencies(self) -> dict[str, str]:
         """Return how each dependency is, `ok` or in words, without asking it now."""
@@ -133,6 +134,7 @@ class Worker:
                 for one in await self.store.latest(now):
                     if self.share.owns(one.machine.machine):
                         self.registry.restore(one.machine, one.values, one.last_seen)
+                self.teller.begin()
                 self._ready.set()
             except StoreUnavailableError as error:
                 if attempt == 0:

@@ -283,3 +283,16 @@ def test_a_clock_of_ours_that_is_set_back_keeps_no_value_waiting() -> None:
     registry.take(parsed({"ts": NOW.timestamp() - 3599, "b": 9}, "telemetry/m1"), NOW - 3599 * SECOND)
     news = registry.news(NOW - 3598 * SECOND)
     assert {latest.machine for latest in news.latest} == {"m0", "m1"}
+
+
+def test_what_the_database_held_goes_beneath_what_came_before_it_answered() -> None:
+    registry = told(Registry(), {"a": 2.0, "b": 5.0})
+    registry.news(NOW)
+    known = Machine(
+        machine="press-7", name="Press 7", first_seen=NOW - SECOND, metrics={"c": MetricInfo(unit="")}
+    )
+    before = LatestValue(ts=NOW - SECOND, value=1.0)
+    registry.restore(known, {"a": before, "c": before}, NOW - SECOND)
+    news = registry.news(NOW + SECOND)
+    assert [(one.name, sorted(one.metrics)) for one in news.machines] == [("Press 7", ["a", "b", "c"])]
+    assert {name: one.value for name, one in news.latest[0].values.items()} == {"a": 2.0, "b": 5.0, "c": 1.0}
