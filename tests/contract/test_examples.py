@@ -1,5 +1,6 @@
 """Every block marked `sh run` in the documents is run, in order, in one shell, beside a running product."""
 
+import json
 import os
 import re
 import shutil
@@ -63,4 +64,13 @@ def the_press_is_known(demo: Product, _: str) -> None:
     until(known)
 
 
-CHECKS = {"getting-started.md": the_fault_was_taken, "connect.md": the_press_is_known}
+def the_old_press_is_imported(_: Product, said: str) -> None:
+    answer = json.loads(said.splitlines()[-1])
+    assert (answer["stored"], answer["doubled"], answer["refused"]) == (3, 0, 0)
+
+
+CHECKS = {
+    "getting-started.md": the_fault_was_taken,
+    "connect.md": the_press_is_known,
+    "export-import.md": the_old_press_is_imported,
+}
