@@ -46,6 +46,7 @@ class Holes:
 
     def __init__(self) -> None:
         self._clients: dict[str, _Client] = {}
+        self._open: set[str] = set()
         self._missing: Counter[str] = Counter()
 
     @property
@@ -79,11 +80,14 @@ class Holes:
         known += [_Hole(where, now, counted=False) for where in _without(there, places)]
         client.known = sorted(known, key=lambda hole: hole.where)
         client.mark = mark
+        if client.known or client.missing or client.filled:
+            self._open.add(mark.client)
 
     def news(self, now: datetime) -> list[Gap]:
         """Count what has been missing long enough; return what to tell, of a client at most every 10 s."""
         found = []
-        for client in self._clients.values():
+        for name in sorted(self._open):
+            client = self._clients[name]
             for at, hole in enumerate(client.known):
                 if not hole.counted and now - hole.since >= PATIENCE:
                     client.known[at] = _Hole(hole.where, hole.since, counted=True)
@@ -96,6 +100,8 @@ class Holes:
                     Gap(client.mark.client, client.mark.boot, tuple(client.missing), tuple(client.filled))
                 )
                 client.missing, client.filled = [], []
+            if not (client.known or client.missing or client.filled):
+                self._open.discard(name)
         return found
 
     def _count(self, client: _Client, where: Stretch) -> None:
