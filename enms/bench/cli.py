@@ -116,6 +116,8 @@ def _run(work: Callable[["Progress"], Awaitable["Report"]], *, as_json: bool) ->
         TimeElapsedColumn,
     )
 
+    from gateway.store import StoreError  # noqa: PLC0415  as above
+
     async def run() -> "Report":
         console = Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -130,8 +132,8 @@ def _run(work: Callable[["Progress"], Awaitable["Report"]], *, as_json: bool) ->
         with suppress(asyncio.CancelledError):
             asyncio.run(run()).print(as_json=as_json)
             return
-    except RuntimeError as error:
-        typer.echo(f"enms bench: {error}", err=True)
+    except (RuntimeError, OSError, StoreError) as error:
+        typer.echo(f"enms bench: {error or 'a part was not ready in time'}", err=True)
         raise typer.Exit(1) from error
     typer.echo("enms bench: stopped; everything it started is gone", err=True)
     raise typer.Exit(1)

@@ -46,14 +46,15 @@ class LagWatch:
 
     bulk: Bulk
     seen: list[tuple[datetime, float]] = field(default_factory=list)
+    enough: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, load: Load) -> None:
-        """Look until cancelled."""
+        """Look until it is `enough`. Raises StoreUnavailableError where the database goes away."""
         step = max(1, load.machines // SAMPLED)
         names = [load.name(machine) for machine in range(0, load.machines, step)]
         start = datetime.fromtimestamp(load.base_ms / 1000 - 1, UTC)
         since: dict[int, datetime] = {}
-        while True:
+        while not self.enough.is_set():
             looked = time.monotonic()
             if len(since) < len(names):
                 for number in (await self.bulk.machine_ids(names)).values():

@@ -3,15 +3,15 @@
 import asyncio
 import os
 import time
-from contextlib import suppress
-from dataclasses import dataclass
+from asyncio import FIRST_EXCEPTION
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.progress import Progress as Bars
 
 from enms.bench.check import Verdict, judge
-from enms.bench.generator import Generator
+from enms.bench.generator import Generator, Progress
 from enms.bench.lag import Lag, LagWatch
 from enms.bench.processes import Cost
 from enms.bench.report import Report
@@ -37,6 +37,11 @@ class Asked:
     settle_s: int
     workers: int = 1
     folder: Path | None = None
+
+    @property
+    def memory_from_s(self) -> float:
+        """From when on no process should grow: minute 5, or the middle of a shorter run."""
+        return min(MEMORY_FROM_S, self.seconds / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,47 +114,52 @@ async def hold(asked: Asked, bars: Bars) -> Held:
         await stand.start_gateway()
         bulk = Bulk(stand.settings.database_url)
         await bulk.open()
-        generator = Generator(stand, asked.machines, asked.metrics, SPACING_MS)
         try:
-            async with generator:
-                watch, cpu_watch = (
-                    LagWatch(bulk),
-                    Stopwatch(stand, generator=generator.pid, benchmark=os.getpid()),
-                )
-                sending = asyncio.create_task(
-                    generator.paced(asked.seconds, lambda sent: bars.update(task, completed=sent))
-                )
-                try:
-                    load = await generator.load_known(sending)
-                    looking = asyncio.create_task(watch.run(load))
-                    await asyncio.wait({sending}, timeout=min(MEMORY_FROM_S, asked.seconds / 2))
-                    costs_before = stand.costs()
-                    said = await sending
-                    cpus, costs = cpu_watch.shares(), stand.costs()
-                    drained_s = await _drained(bulk, asked.machines * asked.seconds)
-                finally:
-                    sending.cancel()
-                looking.cancel()
-                with suppress(asyncio.CancelledError):
-                    await looking
-            held = await bulk.held(load.base_ms, load.spacing_ms, MODULUS)
-            verdict = judge(load, generator.sent, held)
-            found = Held(
-                asked=asked,
-                lag=watch.lag(load, after_s=asked.settle_s),
-                first_lag=watch.lag(load),
-                generator_late_p99_ms=said["late_p99_ms"],
-                drained_s=drained_s,
-                verdict=verdict,
-                cpus=cpus,
-                costs_before=costs_before,
-                costs=costs,
-            )
+            found = await _hold(stand, bulk, asked, lambda sent: bars.update(task, completed=sent))
         finally:
             await bulk.close()
     outcome = found.why_not or "held"
     bars.update(task, description=f"{asked.machines:,} machines: {outcome}")
     return found
+
+
+async def _hold(stand: Stand, bulk: Bulk, asked: Asked, progress: Progress) -> Held:
+    watch, messages = LagWatch(bulk), asked.machines * asked.seconds
+    async with Generator(stand, asked.machines, asked.metrics, SPACING_MS) as generator:
+        busy = Stopwatch(stand, generator=generator.pid, benchmark=os.getpid())
+        sending = asyncio.create_task(generator.paced(asked.seconds, progress))
+        looking = asyncio.create_task(_look(watch, generator, sending))
+        try:
+            await asyncio.wait({sending, looking}, timeout=asked.memory_from_s, return_when=FIRST_EXCEPTION)
+            if looking.done():
+                looking.result()
+            costs_before = stand.costs()
+            said = await sending
+            cpus, costs = busy.shares(), stand.costs()
+            drained_s = await _drained(bulk, messages)
+            watch.enough.set()
+            await looking
+        finally:
+            for one in (sending, looking):
+                one.cancel()
+            await asyncio.gather(sending, looking, return_exceptions=True)
+    load = generator.load
+    held = await bulk.held(load.base_ms, load.spacing_ms, MODULUS)
+    return Held(
+        asked=asked,
+        lag=watch.lag(load, after_s=asked.settle_s),
+        first_lag=watch.lag(load),
+        generator_late_p99_ms=said["late_p99_ms"],
+        drained_s=drained_s,
+        verdict=judge(load, messages, held),
+        cpus=cpus,
+        costs_before=costs_before,
+        costs=costs,
+    )
+
+
+async def _look(watch: LagWatch, generator: Generator, sending: "asyncio.Task[dict[str, Any]]") -> None:
+    await watch.run(await generator.load_known(sending))
 
 
 async def _drained(bulk: Bulk, rows: int) -> float | None:
@@ -166,7 +176,7 @@ async def _drained(bulk: Bulk, rows: int) -> float | None:
 
 
 def _with(asked: Asked, machines: int) -> Asked:
-    return Asked(machines, asked.seconds, asked.metrics, asked.settle_s, asked.workers, asked.folder)
+    return replace(asked, machines=machines)
 
 
 def _add(report: Report, held: Held, machines_held: int) -> None:
@@ -194,5 +204,5 @@ def _add(report: Report, held: Held, machines_held: int) -> None:
     for name, cost in held.costs.items():
         before = held.costs_before[name].memory_mib if name in held.costs_before else cost.memory_mib
         grown = (cost.memory_mib / before - 1) * 100
-        since = f"{grown:+.1f} % since second {min(MEMORY_FROM_S, held.asked.seconds / 2):.0f}"
+        since = f"{grown:+.1f} % since second {held.asked.memory_from_s:.0f}"
         report.add(f"memory_{name}_mib", cost.memory_mib, "MiB", note=since)
