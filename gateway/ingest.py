@@ -69,7 +69,6 @@ class Ingest:
         self._rejects = rejects
         self._committed = Committed()
         self._stored = NumbersStored()
-        self._remembered = False
         self._ids_each = 1.0
         self._connection = 0
         self._busy = asyncio.Lock()
@@ -83,11 +82,11 @@ class Ingest:
 
         A batch is read while the one before it is stored; they are stored and acknowledged in their order.
         """
+        await self._remember()
         async with asyncio.TaskGroup() as tasks:
             under_way: asyncio.Task[None] | None = None
             while True:
                 batch = await self._intake.batch(MOST, WAIT_S)
-                await self._remember()
                 taken = [one for one in map(self._read, batch.messages) if one is not None]
                 if under_way is not None:
                     await under_way
@@ -111,11 +110,10 @@ class Ingest:
 
     async def _remember(self) -> None:
         """Ask the database once by what the messages that were committed before we started are known."""
-        while not self._remembered:
+        while True:
             with suppress(StoreUnavailableError):
                 self._committed.restore(await self._store.redeliveries(self._intake.username))
                 self._stored.restore(*await self._store.numbers_stored())
-                self._remembered = True
                 self.held.clear()
                 return
             await asyncio.sleep(WAIT_S)

@@ -49,4 +49,5 @@ class LiveView:
                 for message in batch.messages:
                     if not message.retained:
                         parsed = read(message.topic, message.payload, message.arrived)
+                        parsed.refusals.clear()  # counted once: by ingest, when it gets there
                         self._registry.take(parsed, message.arrived, complete=False)
