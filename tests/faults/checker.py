@@ -46,7 +46,10 @@ class Violation:
 
 @dataclass(slots=True)
 class Verdict:
-    """What the histories show. `lost` counts readings, those of counted gaps among them."""
+    """What the histories show. `lost` counts readings, those of counted gaps among them.
+
+    `gaps_told` is all that was told to be missing, also where nothing is.
+    """
 
     sent: int = 0
     acknowledged: int = 0
@@ -54,6 +57,7 @@ class Verdict:
     rejected: int = 0
     lost: int = 0
     counted_gaps: int = 0
+    gaps_told: int = 0
     twice: int = 0
     marks: int = 0
     violations: list[Violation] = field(default_factory=list)
@@ -64,7 +68,8 @@ class Verdict:
     def __str__(self) -> str:
         figures = (
             f"sent {self.sent}, acknowledged {self.acknowledged}, stored {self.stored}, "
-            f"rejected {self.rejected}, lost {self.lost} (in counted gaps {self.counted_gaps}), "
+            f"rejected {self.rejected}, "
+            f"lost {self.lost} (in counted gaps {self.counted_gaps} of {self.gaps_told}), "
             f"twice {self.twice}, marks {self.marks}"
         )
         shown = [f"{one.kind}: {one.text}" for one in self.violations[:20]]
@@ -126,6 +131,7 @@ def _check_readings(by: dict[str, list[Line]], verdict: Verdict) -> None:
         if sent[name]["numbered"]
     ]
     missed = {line["machine"]: line["count"] for line in by["missed"]}
+    verdict.gaps_told = sum(missed.values())
     plain: dict[str, list[Name]] = defaultdict(list)
     for name in lost:
         if not sent[name]["numbered"]:

@@ -185,9 +185,10 @@ class Poisoner(Sender):
     def done(self) -> bool:
         return self.sent >= self._most
 
+    def _due(self, elapsed_s: float) -> int:
+        return min(super()._due(elapsed_s), self._most - self.sent)
+
     def _make(self) -> int:
-        if self.done:
-            return 0
         self.sent += 1
         bad = self._generator.make(self.sent)
         self._kept[self.sent] = (f"enms/{bad.topic}", bad.payload)

@@ -24,8 +24,9 @@ _REFUSED_FROM: Final = 128
 class Sender:
     """A client that publishes `rate` messages a second over its machines until it is stopped.
 
-    What is not acknowledged when the connection is lost is sent again on the next. A numbered one keeps
-    all that is not committed, and sends that again, also when the mark has not moved for 5 s.
+    It measures on while there is no connection. What is not acknowledged when one is lost is sent again on
+    the next, before what is new. A numbered one keeps all that is not committed, and sends that again, also
+    when the mark has not moved for 5 s.
     """
 
     def __init__(
@@ -51,13 +52,15 @@ class Sender:
         self._numbered = numbered
         self._history = History(site.history, f"sender-{name}")
         self._kept: dict[int, tuple[str, bytes]] = {}
+        self._fresh: deque[int] = deque()
         self._again: deque[int] = deque()
         self._mids: dict[int, int] = {}
         self._answers: deque[tuple[Any, int, int]] = deque()
         self._up = threading.Event()
+        self._anew = threading.Event()
         self._stop = threading.Event()
         self._moved_at = time.monotonic()
-        self._last_ms = 0
+        self._began_ms = 0
         self._thread = threading.Thread(target=self._run, name=name)
         self._client: paho.Client
 
@@ -83,28 +86,32 @@ class Sender:
         return max(0, (self.sent - first) // count + 1)
 
     def _run(self) -> None:
-        began, owed = time.monotonic(), 0
+        self._began_ms = int(time.time() * 1000)
+        began = time.monotonic()
         self._connect()
         while not (self._stop.is_set() and not self._kept):
+            if not self._stop.is_set():  # a device measures on while it cannot send
+                for _ in range(self._due(time.monotonic() - began)):
+                    self._fresh.append(self._make())
             if not self._up.is_set():
                 self._connect()
                 continue
             self._take_answers()
-            while self._again and self._up.is_set() and self._room():
-                self._publish(self._again.popleft())
-            if self._stop.is_set():
-                began, owed = time.monotonic(), 0
-            else:
-                owed = int((time.monotonic() - began) * self._rate) - self.sent
-            for _ in range(min(owed, 200)):
-                if self._room():
-                    self._publish(self._make())
-            if self._numbered and self._kept and time.monotonic() - self._moved_at > AGAIN_S:
+            stuck = self._numbered and self._kept and time.monotonic() - self._moved_at > AGAIN_S
+            if stuck or self._anew.is_set():
+                self._anew.clear()
                 self._moved_at = time.monotonic()
-                self._again = deque(sorted(self._kept))
+                self._again = deque(sorted(self._kept.keys() - set(self._fresh)))
+            for waiting in (self._again, self._fresh):
+                while waiting and self._up.is_set() and self._room():
+                    self._publish(waiting.popleft())
             time.sleep(0.005)
         self._client.disconnect()
         self._client.loop_stop()
+
+    def _due(self, elapsed_s: float) -> int:
+        """Return how many messages are to be made now."""
+        return int(elapsed_s * self._rate) - self.sent
 
     def _room(self) -> bool:
         return len(self._mids) < 4000
@@ -115,7 +122,7 @@ class Sender:
         row: dict[str, Any] = {METRIC: self.sent}
         ts_ms = None
         if self._timed:
-            ts_ms = self._last_ms = max(int(time.time() * 1000), self._last_ms + 1)
+            ts_ms = self._began_ms + round(self.sent * 1000 / self._rate)
             row = {"ts": ts_ms, **row}
         self._kept[self.sent] = (f"enms/telemetry/{machine}", json.dumps(row).encode())
         self._note_sent(self.sent, machine, self.sent, ts_ms)
@@ -184,8 +191,7 @@ class Sender:
         client.publish(f"enms/status/{self.name}", json.dumps(said), qos=1, retain=True)
         if self._numbered:
             client.subscribe(f"enms/committed/{self.name}", qos=1)
-        self._again = deque(sorted(self._kept))
-        self._moved_at = time.monotonic()
+        self._anew.set()
         self._up.set()
 
     def _on_disconnect(self, client: Any, *_: Any) -> None:

@@ -91,7 +91,7 @@ def test_a_history_as_it_should_be_has_no_violation(lines: list[Line]) -> None:
 
 def test_a_counted_gap_is_counted_as_lost_all_the_same() -> None:
     verdict = check(GAP)
-    assert (verdict.lost, verdict.counted_gaps) == (1, 1)
+    assert (verdict.lost, verdict.counted_gaps, verdict.gaps_told) == (1, 1, 1)
 
 
 @pytest.mark.parametrize(
