@@ -123,7 +123,10 @@ async def node_red_flow(contest: Contest, progress: Progress, installed: rivals.
                 watch = Stopwatch(stand, flow=pid, generator=generator.pid)
                 said = await generator.flat(contest.messages, progress=progress)
                 ended = await until_stored(contest.all, last_there, bulk.flow_count)
-                return Outcome(contest.messages / (ended - said["began"]), watch.shares())
+                cpus = watch.shares()
+                if await bulk.flow_total() != load.total(contest.all):
+                    raise rivals.RivalFailedError("the flow stored other values than were sent")
+                return Outcome(contest.messages / (ended - said["began"]), cpus)
         finally:
             await bulk.close()
 

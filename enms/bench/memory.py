@@ -12,9 +12,11 @@ async def memory_over(
 ) -> list[float]:
     """Feed one gateway `messages`, `rate` a second; return its MiB after each share `at` of them."""
     found = []
+    # The messages' own time passes as fast as the clock: none is late, none ahead.
+    spacing_ms = max(SPACING_MS, round(contest.machines / rate * 1000))
     async with Stand(folder=contest.folder, workers=contest.workers) as stand:
         await stand.start_gateway()
-        async with Generator(stand, contest.machines, METRICS_SENT, SPACING_MS) as generator:
+        async with Generator(stand, contest.machines, METRICS_SENT, spacing_ms) as generator:
             sent = 0
             for share in at:
                 part = round(messages * share) - sent

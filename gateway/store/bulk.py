@@ -108,6 +108,10 @@ class Bulk(Database):
         """Whether the rival flow has stored a row."""
         return bool(await self._value("bench_flow_there", machine_id=machine_id, ts=ts))
 
+    async def flow_total(self) -> int:
+        """Return the sum of all the rival flow has stored, in hundredths."""
+        return int(await self._value("bench_flow_total"))
+
     async def _value(self, name: str, /, **values: Any) -> Any:
         async with self.transaction() as cursor:
             await cursor.execute(query(name), values)

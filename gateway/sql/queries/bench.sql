@@ -96,3 +96,7 @@ SELECT count(*) FROM flow_sample;
 -- name: bench_flow_there
 -- Whether the rival flow has stored a row.
 SELECT EXISTS (SELECT FROM flow_sample WHERE machine_id = %(machine_id)s AND ts = %(ts)s::timestamptz);
+
+-- name: bench_flow_total
+-- The sum of all readings of the rival flow, in hundredths.
+SELECT coalesce(sum(round(value * 100)), 0)::bigint FROM flow_sample CROSS JOIN LATERAL unnest(values) AS value;

@@ -1,5 +1,6 @@
 """What the load generator sends is what its checker expects, byte by byte."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -83,6 +84,12 @@ def series(load: Load, found: dict[tuple[int, int], list[int]]) -> list[HeldSeri
 def test_what_was_stored_whole_is_found_perfect() -> None:
     verdict = judge(FLAT, 100, series(FLAT, held(FLAT, 100)))
     assert (verdict.perfect, verdict.readings) == (True, 500)
+
+
+def test_the_total_is_the_sum_of_what_is_sent() -> None:
+    for sent in (0, 1, 100):
+        parsed = [json.loads(one.payload) for one in messages(FLAT, 0, sent)]
+        assert FLAT.total(sent) == sum(round(one[name] * 100) for one in parsed for name in FLAT.names)
 
 
 def test_a_reading_that_is_missing_is_lost() -> None:
