@@ -111,7 +111,7 @@ FROM (
 -- Rolls up ranges of whole minutes, each of one machine, from its rows. Ranges of a machine do not overlap.
 --
 -- Five metrics at a time are read from a row (`base` is how many slots were skipped). A value beyond 1e290, which no
--- meter gives, makes the sum infinite instead of an error, and beyond 1e100 it is no energy.
+-- meter gives, makes the sum infinite instead of an error; beyond 1e100 it is no energy, and below 1e-100 none.
 --
 -- Energy between two readings of a series that follow each other within its unit's reach:
 --   power:   the mean of both times the time between them (the trapezoidal rule; Press et al., Numerical Recipes,
@@ -197,7 +197,9 @@ WITH work AS MATERIALIZED (
                 ELSE 0
             END AS energy_kwh
             FROM (
-                SELECT ts, since, was, value, date_part('epoch', ts - since) AS between_s
+                SELECT ts, since, date_part('epoch', ts - since) AS between_s,
+                       CASE WHEN abs(was) >= 1e-100 THEN was ELSE 0 END AS was,
+                       CASE WHEN abs(value) >= 1e-100 THEN value ELSE 0 END AS value
                 FROM (
                     SELECT ts, value, lag(ts) OVER in_time AS since, lag(value) OVER in_time AS was
                     FROM (
