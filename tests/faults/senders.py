@@ -18,6 +18,7 @@ from paho.mqtt.properties import Properties
 
 METRIC: Final = "n_count"
 AGAIN_S: Final = 5.0
+KEEPALIVE_S: Final = 5
 _REFUSED_FROM: Final = 128
 
 
@@ -39,8 +40,10 @@ class Sender:
         timed: bool = True,
         numbered: bool = False,
         boot: str = "b1",
+        port: int = 0,
     ) -> None:
         self.site = site
+        self.port = port or site.broker.port
         self.name = name
         self.boot = boot
         self.machines = [f"{name}-{number}" for number in range(machines)]
@@ -177,7 +180,7 @@ class Sender:
         client.on_publish = self._on_publish
         client.on_message = self._on_message
         with suppress(OSError):
-            client.connect("127.0.0.1", self.site.broker.port, keepalive=10)
+            client.connect("127.0.0.1", self.port, keepalive=KEEPALIVE_S)
             client.loop_start()
             self._up.wait(3)
         if not self._up.is_set():

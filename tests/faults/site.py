@@ -38,6 +38,8 @@ class Site:
         self._secrets = SecretFiles(folder / "data")
         self.broker.passwords.update(self._secrets.broker_passwords())
         self.broker.mosquitto.prepare(self.broker.passwords)
+        self.gateway_mqtt_port = self.broker.port
+        """Where the gateway reaches the broker: a test may put something between them."""
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._http = httpx.Client(base_url=f"http://127.0.0.1:{self.http_port}/api/v1/", trust_env=False)
 
@@ -147,7 +149,7 @@ class Site:
             **os.environ,
             "ENMS_DATA_DIR": str(self.folder / "data"),
             "ENMS_BROKER_HOST": "127.0.0.1",
-            "ENMS_MQTT_PORT": str(self.broker.port),
+            "ENMS_MQTT_PORT": str(self.gateway_mqtt_port),
             "ENMS_WS_PORT": str(self.broker.ws_port),
             "ENMS_HTTP_PORT": str(self.http_port),
             "ENMS_DATABASE_URL": self.database_url,
