@@ -146,22 +146,26 @@ class OutboxFile:
                 self._connection.execute("ROLLBACK")
             raise OutboxFullDiskError(f"{self.path} cannot be written to: {error}") from error
         except sqlite3.DatabaseError as error:
-            raise OutboxDamagedError(f"{self.path} is damaged: {error}; start again") from error
+            raise _damaged(self.path, error) from error
         self.held = held
         return dropped
 
     def read(self, after: int, most: int, most_bytes: int) -> list[Entry]:
-        """Return the next messages above `after`, in order; at least one where there is one."""
+        """Return the next messages above `after`, in order; at least one where there is one.
+
+        Raises OutboxDamagedError.
+        """
         found: list[Entry] = []
         size = 0
-        rows = self._connection.execute(
-            "SELECT seq, topic, payload FROM message WHERE seq > ? ORDER BY seq LIMIT ?", (after, most)
-        )
-        for row in rows:
-            found.append(Entry(*row))
-            size += len(found[-1].payload)
-            if size >= most_bytes:
-                break
+        asked = "SELECT seq, topic, payload FROM message WHERE seq > ? ORDER BY seq LIMIT ?"
+        try:
+            for row in self._connection.execute(asked, (after, most)):
+                found.append(Entry(*row))
+                size += len(found[-1].payload)
+                if size >= most_bytes:
+                    break
+        except sqlite3.DatabaseError as error:
+            raise _damaged(self.path, error) from error
         return found
 
     def close(self) -> None:
@@ -205,6 +209,10 @@ class OutboxFile:
 
 class _ForeignError(Exception):
     """The file can be read but is no outbox of ours."""
+
+
+def _damaged(path: Path, error: sqlite3.DatabaseError) -> OutboxDamagedError:
+    return OutboxDamagedError(f"{path} is damaged: {error}; start again, and it is set aside")
 
 
 def _check(connection: sqlite3.Connection) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from broker.channels import ANOMALY, EXPECTED, LATEST, TELEMETRY
 from broker.outbox import Outbox, OutboxInUseError, WhenFull
-from broker.outbox_file import Limits
+from broker.outbox_file import Limits, OutboxDamagedError
 from broker.posting import UserProperties
 from broker.sender import Patience
 from broker.topics import AnomalyTopic, ExpectedTopic, LatestTopic, TelemetryTopic
@@ -120,6 +120,35 @@ async def test_a_damaged_file_is_set_aside_and_a_new_one_begun(tmp_path: Path, h
         assert await one.put(TELEMETRY, PRESS, b"1") == 1
     (aside,) = path.parent.glob("press.db.damaged-*")
     assert aside.read_bytes() == harm
+
+
+async def test_a_full_disk_holds_messages_up_and_loses_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.outbox.AGAIN_S", 0.02)
+    async with outbox(tmp_path, limits=Limits(1000, 1 << 20)) as one:
+        await one.put(TELEMETRY, PRESS, b"before")
+        one._file._connection.execute("PRAGMA max_page_count = 1")  # no more than there is
+        waiting = asyncio.create_task(one.put(TELEMETRY, PRESS, b"x" * 100_000))
+        assert not (await asyncio.wait([waiting], timeout=0.1))[0]
+        assert await numbers(one) == [1]
+        one._file._connection.execute("PRAGMA max_page_count = 1000000")
+        assert await waiting == 2
+        assert await numbers(one) == [1, 2]
+
+
+async def test_a_file_damaged_while_in_use_ends_the_source_with_a_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_: object) -> int:
+        raise OutboxDamagedError("press.db is damaged")
+
+    async with outbox(tmp_path) as one:
+        monkeypatch.setattr(one._file, "write", damaged)
+        with pytest.raises(OutboxDamagedError):
+            await one.put(TELEMETRY, PRESS, b"1")
+        with pytest.raises(OutboxDamagedError):
+            await one.wait_committed(1)
 
 
 async def test_somebody_elses_database_is_not_taken_for_an_outbox(tmp_path: Path) -> None:
