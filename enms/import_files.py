@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -171,17 +171,23 @@ class ReadingsFile:
     def _wide_csv(self, file: IO[bytes]) -> Iterator[Part]:
         machine = self._required_machine()
         text = io.TextIOWrapper(file, encoding=_encoding(file), errors="replace", newline="")
+        try:
+            yield from self._wide_lines(machine, text, file)
+        finally:
+            text.detach()
+
+    def _wide_lines(self, machine: str, text: io.TextIOWrapper, file: IO[bytes]) -> Iterator[Part]:
         said, probe = said_separator(text.read(_PROBED_BYTES))
         text.seek(0)
         separator = self._options.separator or said or find_separator(probe.lstrip("\n"))
         rows = csv.reader(text, delimiter=separator, strict=True)
         lines = (Line(rows.line_num, cells) for cells in rows if any(cell.strip() for cell in cells))
-        if said is not None:
-            next(lines, None)
-        header = [cell.strip() for cell in next(lines, Line(1, [])).cells]
-        at_once = max(1, READINGS_AT_ONCE // max(1, len(header) - 1))
-        places: tuple[list[int], list[int], list[tuple[str, str]]] | None = None
+        places: _Places | None = None
         try:
+            if said is not None:
+                next(lines, None)
+            header = [cell.strip() for cell in next(lines, Line(1, [])).cells]
+            at_once = max(1, READINGS_AT_ONCE // max(1, len(header) - 1))
             while body := list(islice(lines, at_once)):
                 _check_widths(header, body)
                 places = places or self._places(header, body)
@@ -190,10 +196,7 @@ class ReadingsFile:
         except csv.Error as error:
             raise RecordingError(f"line {rows.line_num}: {error}") from error
 
-    def _places(
-        self, header: list[str], body: list[Line]
-    ) -> tuple[list[int], list[int], list[tuple[str, str]]]:
-        """Return where the times stand, where the metrics do, and what these are called."""
+    def _places(self, header: list[str], body: list[Line]) -> "_Places":
         options = self._options
         if options.time_column is None:
             time_at = find_columns(header, body, options.time_format)
@@ -203,21 +206,14 @@ class ReadingsFile:
             msg = f"--time-column: there is no column {options.time_column!a}; there are {', '.join(header)}"
             raise RecordingError(msg)
         kept = [at for at, name in enumerate(header) if at not in time_at and name not in options.skip]
-        return time_at, kept, name_columns(header, kept, options.units, options.renames)
+        return _Places(time_at, kept, name_columns(header, kept, options.units, options.renames))
 
-    def _wide_part(
-        self,
-        machine: str,
-        header: list[str],
-        body: list[Line],
-        places: tuple[list[int], list[int], list[tuple[str, str]]],
-    ) -> Part:
-        time_at, kept, named = places
-        moments = read_times(header, body, time_at, self._options.time_format, self._options.zone)
-        part = _empty_part(machine, named)
+    def _wide_part(self, machine: str, header: list[str], body: list[Line], places: "_Places") -> Part:
+        moments = read_times(header, body, places.time_at, self._options.time_format, self._options.zone)
+        part = _empty_part(machine, places.named)
         part.ts = [moment.isoformat() for moment in moments]
         part.arrived = [None] * len(part.ts)
-        for at, (metric, _) in zip(kept, named, strict=True):
+        for at, (metric, _) in zip(places.kept, places.named, strict=True):
             cells, is_text = read_cells(header[at], body, at, self._options.decimal)
             if is_text:
                 part.left_out[header[at]] = len(cells) - list(cells).count(None)
@@ -230,6 +226,14 @@ class ReadingsFile:
             msg = "its lines do not name a machine; say whose readings they are: --machine NAME"
             raise RecordingError(msg)
         return self._machine
+
+
+class _Places(NamedTuple):
+    """Where the times of a wide file stand, where the metrics do, and their names and units."""
+
+    time_at: list[int]
+    kept: list[int]
+    named: list[tuple[str, str]]
 
 
 class _Gathered:
