@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from broker.messages import Rejected
 from broker.telemetry import Row, State
-from gateway.store import BadBatchError, Batch, Keeping, RejectedRow, Store
+from gateway.store import BadBatchError, Batch, Keeping, RejectedRow, Store, Written
 from gateway.store.catalogue import MOST_METRICS
+from gateway.store.database import POOL_SIZE
 
 DAY_S = 86_400
 numbers = itertools.count()
@@ -148,6 +149,21 @@ async def test_of_each_reading_the_first_is_kept_however_messages_and_batches_fa
     assert found == expected
 
 
+async def test_a_write_that_is_broken_off_leaves_the_next_one_unharmed(store: Store) -> None:
+    rows = [row("a", n, x=1.0) for n in range(2000)]
+    await store.write(Batch(rows=rows[:1]))
+    for tenth in range(1, 12):
+        writing = asyncio.create_task(store.write(Batch(rows=rows)))
+        _, running = await asyncio.wait([writing], timeout=tenth / 200)
+        writing.cancel()
+        await asyncio.wait([writing])
+        if not running:
+            break
+    written = await store.write(Batch(rows=[*rows, row("b", 1, y=1.0)]))
+    assert written.stored + written.doubled == 2001
+    assert len((await held(store, "a"))["x"]) == 2000
+
+
 async def test_slots_are_given_once_and_stay(store: Store, database_url: str) -> None:
     others = [Store(database_url) for _ in range(3)]
     for one in others:
@@ -187,10 +203,16 @@ async def test_writers_at_once_store_every_reading_once(store: Store, database_u
     await other.open()
     rows = [(f"m{n % 7}", f"k{n % 5}", float(n // 35), float(n)) for n in range(700)]
     parts = [rows[start : start + 100] for start in range(0, 700, 50)]
+    connections = {one: asyncio.Semaphore(POOL_SIZE) for one in (store, other)}
+
+    async def write(one: Store, part: list[tuple[str, str, float, float]]) -> Written:
+        async with connections[one]:
+            return await one.write(batch(*part))
+
     try:
         written = await asyncio.gather(
-            *(one.write(batch(*part)) for part in parts for one in (store, other)),
-            *(one.write(batch(*part[::-1])) for part in parts for one in (store, other)),
+            *(write(one, part) for part in parts for one in (store, other)),
+            *(write(one, part[::-1]) for part in parts for one in (store, other)),
         )
     finally:
         await other.close()

@@ -34,7 +34,7 @@ COPY sample (machine_id, ts, arrived, values) FROM STDIN (FORMAT binary);
 
 -- name: make_pending
 -- Where a connection puts the rows of a batch before they are compared with what is there.
-CREATE TEMPORARY TABLE pending (LIKE sample) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS pending (LIKE sample) ON COMMIT DELETE ROWS;
 
 -- name: copy_pending
 -- Takes the rows of a batch.
