@@ -14,7 +14,7 @@ from gateway.store.rows import Remembered
 
 MACHINES_AT_ONCE: Final = 500
 LOOK_BACK: Final = range(100, 10_001)
-"""How many of a machine's last rows are looked through for a metric that the last one does not have: the fewer,
+"""How many of a machine's last rows are looked through for a metric the last one does not have: the fewer,
 the more metrics are sought."""
 LOOK_BACK_IN_ALL: Final = 2_000_000
 

@@ -88,7 +88,7 @@ async def test_readings_of_the_narrow_form_are_all_there_in_the_wide_form(databa
 
 
 def _write_narrow(database_url: str, rows: list[tuple[str, str, datetime, float]]) -> None:
-    """Write readings as the first version of the tables held them; of a metric 2 s, else 1 s after their time."""
+    """Write readings as the first version of the tables did; `c` came 2 s, all else 1 s after their time."""
     with psycopg.connect(database_url) as connection:
         cursor = connection.cursor()
         cursor.executemany(
