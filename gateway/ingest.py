@@ -159,9 +159,15 @@ class Ingest:
         return _Taken(message, parsed, self._numbers(message, parsed), untimed)
 
     def _numbers(self, message: Incoming, parsed: Parsed) -> tuple[Number, ...]:
+        """Return the message's numbers, but none in the name of a machine that is not the topic's."""
         if message.user and (number := number_of(message.user, parsed.machine)) is not None:
-            return (number,)
-        return tuple(parsed.numbers) if parsed.numbers else ()
+            found = [number]
+        elif parsed.numbers:
+            found = parsed.numbers
+        else:
+            return ()
+        own = parsed.machine
+        return tuple(one for one in found if one.client == own or self._registry.machine(one.client) is None)
 
     def _read_announce(self, message: Incoming) -> Parsed:
         parsed = Parsed()

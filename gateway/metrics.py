@@ -25,6 +25,7 @@ class _Gateway(Collector):
             ("enms_readings_doubled", "Readings that were there already.", counts.doubles),
             ("enms_batches", "Transactions of ingest.", counts.batches),
             ("enms_retained_ignored", "Telemetry packets with the retain flag.", counts.retained_ignored),
+            ("enms_again_ignored", "Messages without a time that were stored already.", counts.again_ignored),
             ("enms_logins_refused", "Log-ins refused.", self._accounts.refused),
         ):
             yield CounterMetricFamily(name, text, value=value)
@@ -32,6 +33,12 @@ class _Gateway(Collector):
         for reason, count in sorted(self._rejects.total.items()):
             rejected.add_metric([reason], count)
         yield rejected
+        missing = GaugeMetricFamily(
+            "enms_missing", "Numbered messages of a source that never came.", labels=["client"]
+        )
+        for client, count in sorted(self._status.missing().items()):
+            missing.add_metric([client], count)
+        yield missing
         up = GaugeMetricFamily("enms_dependency_up", "1 when the dependency answers.", labels=["dependency"])
         for dependency, state in self._status.dependencies().items():
             up.add_metric([dependency], float(state == "ok"))

@@ -16,6 +16,7 @@ from gateway.episodes import Episodes
 from gateway.http.app import create_app
 from gateway.http.context import Context
 from gateway.http.server import HttpServer, make_server
+from gateway.rollups import Roller
 from gateway.roster import Roster
 from gateway.status import GatewayStatus
 from gateway.store import StoreUnavailableError
@@ -49,6 +50,7 @@ class Gateway(Worker):
         self.episodes = Episodes(self.bus, self.store)
         self.commands = GatewayCommands(self.bus, self.store)
         self.watermarks = Watermarks(self.bus, self.store, self._is_machine)
+        self.roller = Roller(self.store)
         self.accounts = Accounts(self.store, self.admin)
         self._server = self._make_server(config, web)
 
@@ -70,6 +72,7 @@ class Gateway(Worker):
                 ("episodes", self.after_start(self.episodes.run)),
                 ("commands", self.commands.run),
                 ("watermarks", self.after_start(self.watermarks.run)),
+                ("rollups", self.after_start(self.roller.run)),
                 ("session reaper", self.after_start(self._reap)),
                 ("database upkeep", self.after_start(self._upkeep)),
             ),
@@ -93,7 +96,7 @@ class Gateway(Worker):
             registry=self.registry,
             roster=self.roster,
             rejects=self.rejects,
-            status=GatewayStatus(self.dependencies, self.ingest.counts),
+            status=GatewayStatus(self.dependencies, self.ingest.counts, lambda: self.watermarks.missing),
             version=config.version,
             root=config.bus.root,
             ws_port=web.ws_port,

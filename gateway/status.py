@@ -1,6 +1,6 @@
 """How the gateway itself is: what it depends on, and what it has counted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gateway.ingest import Counts
@@ -8,10 +8,14 @@ from gateway.ingest import Counts
 
 @dataclass(frozen=True, slots=True)
 class GatewayStatus:
-    """`dependencies` answers now, without I/O: `ok` or what is wrong, by name."""
+    """`dependencies` answers now, without I/O: `ok` or what is wrong, by name.
+
+    `missing` counts, by client, the numbered messages that never came.
+    """
 
     dependencies: Callable[[], dict[str, str]]
     counts: Counts
+    missing: Callable[[], Mapping[str, int]]
 
     @property
     def ok(self) -> bool:

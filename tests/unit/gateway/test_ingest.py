@@ -360,3 +360,15 @@ async def test_a_number_of_another_machine_hides_nothing() -> None:
         await bench.take({"a": 1}, user=told)
         await bench.all_acked()
     assert bench.ingest.counts.readings == 2
+
+
+async def test_no_machine_numbers_messages_in_the_name_of_another() -> None:
+    bench = Bench()
+    await bench.take({"a": 1})
+    await bench.take(
+        {"a": 1}, topic="telemetry/evil-1", user=(("client", "press-7"), ("boot", "b"), ("seq", "1"))
+    )
+    async with bench.running():
+        await bench.all_acked()
+    assert bench.store.numbers == []
+    assert bench.ingest.counts.readings == 2
