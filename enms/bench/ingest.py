@@ -67,9 +67,9 @@ def _add_rates(
     for name, outcomes in found.items():
         each = ", ".join(f"{one.rate:,.0f}" for one in outcomes)
         report.add(f"{name}_messages_per_s", rates[name], "messages/s", note=each)
-        busy = {part: median(one.cpus.get(part, 0.0) for one in outcomes) for part in outcomes[0].cpus}
-        for part, cpus in busy.items():
-            report.add(f"{name}_cpu_{part}", cpus, "processors")
+        for part in outcomes[0].cpus:
+            spent_us = median(one.cpus.get(part, 0.0) / one.rate * 1e6 for one in outcomes)
+            report.add(f"{name}_{part}_us_per_message", spent_us, "µs")
     report.add(f"{ALONE}_messages_per_s", alone.rate, "messages/s", note="nobody subscribes")
     report.add("messages", asked.contest.messages, "messages")
     report.add("machines", asked.contest.machines, "machines")

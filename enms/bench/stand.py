@@ -8,11 +8,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
 import httpx
 
+from broker.topics import ServiceTopic
 from enms import parts
 from enms.bench.processes import Cost, cost
 from enms.secret_files import SecretFiles
@@ -23,6 +25,12 @@ GENERATOR: Final = "simulator"
 """The broker user the load generator is."""
 SUBSCRIBER: Final = "gateway-ingest"
 """The broker user that reads telemetry, ours and each rival: the same rights, the same session."""
+WITNESS: Final = "detector"
+"""A broker user that may read what services say of themselves."""
+
+
+class MissingError(RuntimeError):
+    """Something is not installed; the message has the command that installs it."""
 
 
 class Stand:
@@ -77,7 +85,7 @@ class Stand:
         await self._supervisor.start(Child("gateway", command, self._healthy, environment=environment))
         shares = [(f"gateway-{number}", f"{number}/{self._workers}") for number in range(1, self._workers)]
         others = [
-            Child(name, [*command, "--worker", share], _at_once, environment=environment)
+            Child(name, [*command, "--worker", share], partial(self._says_ok, name), environment=environment)
             for name, share in shares
         ]
         if others:
@@ -144,9 +152,25 @@ class Stand:
         except httpx.HTTPError:
             return False
 
+    async def _says_ok(self, service: str) -> bool:
+        """Whether a worker says on the bus that it is subscribed and has its database."""
+        process = await asyncio.create_subprocess_exec(
+            *mosquitto_sub(self, WITNESS),
+            *("-C", "1", "-W", "1", "-t", f"{self.settings.root}/{ServiceTopic(service)}"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        said, _ = await process.communicate()
+        return b'"ok"' in said.partition(b'"dependencies"')[0]
 
-async def _at_once() -> bool:
-    return True
+
+def mosquitto_sub(stand: Stand, user: str) -> list[str]:
+    """Return the beginning of a command that subscribes as a broker user. Raises MissingError."""
+    program = shutil.which("mosquitto_sub")
+    if program is None:
+        raise MissingError("mosquitto_sub is missing; on Debian: sudo apt-get install mosquitto-clients")
+    bus, password = stand.settings.bus, stand.secret(f"broker-{user}")
+    return [program, "-h", bus.host, "-p", str(bus.port), "-i", user, "-u", user, "-P", password]
 
 
 def free_ports(count: int) -> Sequence[int]:

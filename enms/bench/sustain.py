@@ -66,7 +66,7 @@ class Held:
         if self.generator_late_p99_ms > GENERATOR_LIMIT_MS:
             return f"the generator itself was late: p99 {self.generator_late_p99_ms:.0f} ms"
         if self.lag.p99_ms > LAG_LIMIT_MS:
-            return f"commit lag p99 {self.lag.p99_ms:,.0f} ms"
+            return f"commit lag p99 {self.lag.p99_ms:,.0f} ms" if self.lag.messages else "nothing was seen"
         return "the lag was growing" if self.lag.growing else ""
 
 
@@ -188,12 +188,10 @@ def _add(report: Report, held: Held, machines_held: int) -> None:
     report.add("stored", verdict.readings, "readings")
     report.add("seconds", asked.seconds, "s")
     report.add("readings_per_s", asked.machines * asked.metrics, "readings/s")
-    settled = f"{held.lag.messages:,} messages looked at, from second {asked.settle_s} on"
-    report.add("lag_p50_ms", held.lag.p50_ms, "ms", note=settled)
-    report.add("lag_p99_ms", held.lag.p99_ms, "ms", promised=(LAG_LIMIT_MS, LAG_LIMIT_MS))
-    report.add("lag_max_ms", held.lag.max_ms, "ms")
-    report.add("lag_p99_from_the_start_ms", held.first_lag.p99_ms, "ms")
-    report.add("lag_growing", float(held.lag.growing), "1 = yes")
+    if held.lag.messages:
+        _add_lag(report, held)
+    else:
+        report.remarks.append("NO LAG: not one reading that was looked for became visible in time")
     if held.drained_s is None:
         report.remarks.append("NOT DRAINED: readings that the broker acknowledged did not come")
     else:
@@ -206,3 +204,12 @@ def _add(report: Report, held: Held, machines_held: int) -> None:
         grown = (cost.memory_mib / before - 1) * 100
         since = f"{grown:+.1f} % since second {held.asked.memory_from_s:.0f}"
         report.add(f"memory_{name}_mib", cost.memory_mib, "MiB", note=since)
+
+
+def _add_lag(report: Report, held: Held) -> None:
+    settled = f"{held.lag.messages:,} messages looked at, from second {held.asked.settle_s} on"
+    report.add("lag_p50_ms", held.lag.p50_ms, "ms", note=settled)
+    report.add("lag_p99_ms", held.lag.p99_ms, "ms", promised=(LAG_LIMIT_MS, LAG_LIMIT_MS))
+    report.add("lag_max_ms", held.lag.max_ms, "ms")
+    report.add("lag_p99_from_the_start_ms", held.first_lag.p99_ms, "ms")
+    report.add("lag_growing", float(held.lag.growing), "1 = yes")
