@@ -17,7 +17,7 @@ from gateway.http import (
 )
 from gateway.http.answers import describe
 from gateway.http.context import Context
-from gateway.http.guard import Guard
+from gateway.http.guard import Guard, SeverableApp
 from gateway.imports import Importer
 
 API: Final = "/api/v1"
@@ -26,7 +26,7 @@ STATIC: Final = Path(__file__).resolve().parents[1] / "static"
 
 def create_app(ctx: Context) -> FastAPI:
     """Return the application. The OpenAPI document is at /docs, the page at /."""
-    app = FastAPI(
+    app = SeverableApp(
         title="EnMS Gateway",
         version=ctx.version,
         openapi_url=f"{API}/openapi.json",

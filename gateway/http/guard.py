@@ -4,11 +4,13 @@ It speaks ASGI itself. The frameworks' own way to stand around a request ends an
 middle as if it were whole, and half an export would pass for all of it.
 """
 
+import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
 import structlog
+from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,12 +18,28 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.http.problems import problem
 
 BODY_MOST: Final = 1024 * 1024
+SEVER: Final = "enms.sever"
 _DIGITS_MOST: Final = 16
 log = structlog.get_logger()
 
 
 class AnswerCutError(Exception):
-    """An answer cannot be finished; its reader sees that the connection breaks off, and the log says why."""
+    """An answer cannot be finished; its reader sees the connection break off, and the log says why."""
+
+
+class SeverableApp(FastAPI):
+    """An application whose requests carry, in their scope, how to cut their connection at once: SEVER."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request. What uvicorn hands in as `send` belongs to what has the connection."""
+        transport = getattr(getattr(send, "__self__", None), "transport", None)
+        if isinstance(transport, asyncio.Transport):
+            scope[SEVER] = transport.abort
+        await super().__call__(scope, receive, send)
+
+
+def _nothing() -> None:
+    """Stand in where a connection cannot be cut: in tests without a server."""
 
 
 class Guard:
@@ -49,8 +67,10 @@ class Guard:
         try:
             await app(scope, receive, with_headers)
         except AnswerCutError as cut:
-            # Returning without an end of the answer makes the server cut the connection.
+            # Returning without an end of the answer makes the server close the connection, but it would wait
+            # for ever to hand its last bytes to a reader who takes nothing.
             log.warning("an answer was cut off", path=scope["path"], why=str(cut))
+            scope.get(SEVER, _nothing)()
         except Exception:
             log.exception("a request failed", path=scope["path"])
             if begun:
