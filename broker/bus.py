@@ -33,7 +33,7 @@ KEEPALIVE_S: Final = 15
 SESSION_EXPIRY_S: Final = 7 * 24 * 3600
 RECEIVE_MAXIMUM: Final = 2000
 KEPT_AT_ONCE: Final = 100
-STOP_S: Final = 3.0
+STOP_S: Final = 0.8
 _NO_RETAINED: Final = 2  # MQTT 5 retain handling: do not send retained messages on subscribe
 
 Where = TypeVar("Where", bound=Topic)
@@ -95,7 +95,7 @@ class Bus:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Send what is kept and not yet sent, say that we stopped, and disconnect; within 3 s."""
+        """Send what is kept and not yet sent, say that we stopped, and disconnect; within a second."""
         self._say(up=False)
         if self.connected:
             with suppress(TimeoutError):

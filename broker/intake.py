@@ -28,7 +28,7 @@ __all__ = ["Incoming", "IncomingBatch", "Intake"]
 CAPACITY: Final = 20_000
 CAPACITY_BYTES: Final = 64 * 1024 * 1024
 CONNECT_S: Final = 10.0
-LEAVE_S: Final = 2.0
+LEAVE_S: Final = 0.7
 log = structlog.get_logger()
 
 
@@ -102,7 +102,7 @@ class Intake:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let the broker have all acknowledgements, then disconnect; within 2 s."""
+        """Let the broker have all acknowledgements, then disconnect; within a second."""
         self._leaving = True
         try:
             if self._link is not None:

@@ -21,7 +21,7 @@ from gateway.store import Keeping, Store, StoreUnavailableError
 from gateway.teller import Teller
 
 PING_S: Final = 1.0
-FLUSH_S: Final = 2.0
+FLUSH_S: Final = 0.8
 log = structlog.get_logger()
 
 Work = Callable[[], Coroutine[Any, Any, None]]

@@ -60,8 +60,8 @@ class Database:
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
-        """Close the connections; those in use are given a few seconds."""
-        await self._pool.close(timeout=3.0)
+        """Close the connections; those in use are given half a second."""
+        await self._pool.close(timeout=0.5)
 
     async def ping(self) -> None:
         """Return when the database answers; raises StoreUnavailableError within a second otherwise."""
