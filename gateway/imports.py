@@ -16,8 +16,8 @@ from broker.careful import FUTURE, LARGEST, MAX_FIELDS, RefusedError, check_metr
 from broker.messages import Rejected
 from broker.telemetry import Refusal, Row
 from broker.topics import BadTopicError, check_level
-from gateway.registry import Registry
 from gateway.rejects import Rejects, describe
+from gateway.roster import Roster
 from gateway.store import BadBatchError, Batch, RejectedRow, Store
 from gateway.store.packing import EPOCH
 
@@ -200,9 +200,9 @@ def _add_rows(
 class Importer:
     """Takes imports, some at a time; whoever is one too many is told to come again."""
 
-    def __init__(self, store: Store, registry: Registry, rejects: Rejects) -> None:
+    def __init__(self, store: Store, roster: Roster, rejects: Rejects) -> None:
         self._store = store
-        self._registry = registry
+        self._roster = roster
         self._rejects = rejects
         self._turn = asyncio.Semaphore(MOST_RUNNING)
         self._inside = 0
@@ -231,7 +231,7 @@ class Importer:
             for rows in _slices(one.rows):
                 counts = await self._write(one, rows)
                 stored, doubled = stored + counts[0], doubled + counts[1]
-            self._registry.learn(one.machine, one.rows, one.units, now)
+            self._roster.learn(one.machine, one.rows, one.units, now)
         told = [
             RejectedRow(one.machine, record)
             for one in found

@@ -1,5 +1,6 @@
 """All machines, also those of other workers of this gateway: what these tell on the bus is taken over."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import structlog
@@ -8,6 +9,7 @@ from broker.bus import Bus
 from broker.channels import HEALTH, LATEST, MACHINE
 from broker.messages import BadMessageError, Health, Latest, Machine
 from broker.stream import Delivery
+from broker.telemetry import Row
 from broker.topics import BadTopicError
 from gateway.registry import Registry
 from gateway.sharing import Share
@@ -41,6 +43,14 @@ class Roster:
             return own
         latest = self._latest.get(name) or Latest(machine=name, values={})
         return self._machines[name], latest, self._health[name]
+
+    def learn(self, name: str, rows: Sequence[Row], units: Mapping[str, str], now: datetime) -> None:
+        """Take in history, as `Registry.learn` does. Another worker's machine is left to that one.
+
+        It alone may tell of it, and knows what was imported from its next message or start on.
+        """
+        if self._share.owns(name):
+            self._registry.learn(name, rows, units, now)
 
     async def run(self) -> None:
         """Listen to the other workers until cancelled."""

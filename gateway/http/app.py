@@ -36,7 +36,7 @@ def create_app(ctx: Context) -> FastAPI:
     app.state.context = ctx
     problems.install(app)
     app.state.exports = routes_export.Exports()
-    app.state.importer = Importer(ctx.store, ctx.registry, ctx.rejects)
+    app.state.importer = Importer(ctx.store, ctx.roster, ctx.rejects)
     for routes in (routes_system, routes_machines, routes_session, routes_export, routes_import):
         app.include_router(routes.router, prefix=API)
     describe(app)
