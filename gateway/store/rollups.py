@@ -9,7 +9,7 @@ step is one transaction: a crash leaves only work to be done.
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 
@@ -136,8 +136,6 @@ def cut(spans: Sequence[Span], most_minutes: int) -> tuple[list[Span], list[Span
 class Rollups(Database):
     """Rolls readings up."""
 
-    _rollup_weeks: frozenset[date] = frozenset()
-
     async def rollup_state(self) -> RollupState:
         """Return how far rolling up has come."""
         async with self.transaction() as cursor:
@@ -236,17 +234,10 @@ class Rollups(Database):
         if not spans:
             return 0
         values = _columns(spans)
-        await self._make_rollup_weeks(cursor, values["first"] - _REACH, values["last"])
+        await _make_weeks(cursor, values["first"] - _REACH, values["last"])
         await cursor.execute(query("roll_up_minutes"), values)
         row = await cursor.fetchone()
         return 0 if row is None else int(row[0])
-
-    async def _make_rollup_weeks(self, cursor: Cursor, start: datetime, end: datetime) -> None:
-        monday = start.date() - timedelta(days=start.weekday())
-        weeks = {monday + timedelta(weeks=n) for n in range((end.date() - monday).days // 7 + 1)}
-        for week in sorted(weeks - self._rollup_weeks):
-            await cursor.execute(query("make_rollup_week"), {"week": week})
-        self._rollup_weeks |= weeks
 
     async def _roll_finished(self, fine: Level, coarse: Level) -> None:
         async with self._rolling() as cursor:
@@ -319,6 +310,12 @@ async def _note(cursor: Cursor, spans: Sequence[Span]) -> None:
 
 async def _note_all(cursor: Cursor, start: datetime, end: datetime, machine: str | None = None) -> None:
     await cursor.execute(query("note_all_dirty"), {"start": start, "end": end, "machine": machine})
+
+
+async def _make_weeks(cursor: Cursor, start: datetime, end: datetime) -> None:
+    monday = start.date() - timedelta(days=start.weekday())
+    weeks = [monday + timedelta(weeks=n) for n in range((end.date() - monday).days // 7 + 1)]
+    await cursor.execute(query("make_rollup_weeks"), {"weeks": weeks})
 
 
 async def _from_next_row(cursor: Cursor, span: Span) -> Span:

@@ -41,9 +41,9 @@ UPDATE rollup_state SET
     done_1m = coalesce(%(done_1m)s::timestamptz, done_1m), done_15m = coalesce(%(done_15m)s::timestamptz, done_15m),
     done_1h = coalesce(%(done_1h)s::timestamptz, done_1h), done_1d = coalesce(%(done_1d)s::timestamptz, done_1d);
 
--- name: make_rollup_week
--- Makes the partition of the week that begins on a Monday.
-SELECT make_week_partition('rollup_1m', %(week)s::date);
+-- name: make_rollup_weeks
+-- Makes the partitions of the weeks that begin on these Mondays.
+SELECT make_week_partition('rollup_1m', week) FROM unnest(%(weeks)s::date[]) AS week;
 
 -- name: note_all_dirty
 -- Notes, for every machine or the one named, the minutes of [start, end) from its first row there on.
