@@ -13,11 +13,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import psycopg
 
 from gateway.store.database import Cursor, Database, fetch
+from gateway.store.dirty import Span, cut, from_next_row, note_spans
 from gateway.store.errors import StoreUnavailableError
 from gateway.store.levels import LEVELS, Level
 from gateway.store.packing import EPOCH
@@ -34,21 +33,10 @@ MACHINES_AT_ONCE: Final = 1000
 LIMIT_S: Final = 600.0
 _MINUTE: Final = timedelta(minutes=1)
 _REACH: Final = timedelta(days=1)  # the longest reach of an energy unit
-_MINUTE_US: Final = 60_000_000
-_APART_US: Final = 2 * 3600 * 1_000_000
 
 
 class RollerBusyError(StoreUnavailableError):
     """Another process is rolling up; there is nothing to do here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Whole minutes [start, end) of a machine."""
-
-    machine_id: int
-    start: datetime
-    end: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,58 +67,6 @@ class RollupState:
 @dataclass(frozen=True, slots=True)
 class _Id:
     id: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    ts: datetime
-
-
-async def note_dirty(
-    cursor: Cursor, machine_ids: npt.NDArray[np.integer[Any]], ts_us: npt.NDArray[np.int64]
-) -> None:
-    """Note that rows are written, in the transaction that writes them and as the last thing in it.
-
-    `ts_us` are microseconds since `packing.EPOCH`. Costs one question where nothing is late.
-    """
-    if not len(ts_us):
-        return
-    await cursor.execute(query("hold_frontier"))
-    row = await cursor.fetchone()
-    assert row is not None  # noqa: S101  a function always answers
-    frontier_us = (row[0] - EPOCH) // timedelta(microseconds=1)
-    late = ts_us < frontier_us
-    if late.any():
-        await _note(cursor, dirty_spans(machine_ids[late], ts_us[late]))
-
-
-def dirty_spans(machine_ids: npt.NDArray[np.integer[Any]], ts_us: npt.NDArray[np.int64]) -> list[Span]:
-    """Return the minutes of each machine that rows lie in, those close to each other as one span."""
-    order = np.lexsort((ts_us, machine_ids))
-    ids, times = machine_ids[order], ts_us[order] // _MINUTE_US * _MINUTE_US
-    begins = np.ones(len(ids), bool)
-    begins[1:] = (ids[1:] != ids[:-1]) | (np.diff(times) > _APART_US)
-    first = np.flatnonzero(begins)
-    last = np.append(first[1:], len(ids)) - 1
-    columns = zip(ids[first].tolist(), times[first].tolist(), times[last].tolist(), strict=True)
-    return [
-        Span(machine_id, EPOCH + timedelta(microseconds=start), EPOCH + timedelta(microseconds=end) + _MINUTE)
-        for machine_id, start, end in columns
-    ]
-
-
-def cut(spans: Sequence[Span], most_minutes: int) -> tuple[list[Span], list[Span]]:
-    """Return the first minutes of some spans, `most_minutes` in all, and what is left."""
-    now: list[Span] = []
-    later: list[Span] = []
-    for span in spans:
-        until = min(span.end, span.start + max(most_minutes, 0) * _MINUTE)
-        most_minutes -= (until - span.start) // _MINUTE
-        if span.start < until:
-            now.append(Span(span.machine_id, span.start, until))
-        if until < span.end:
-            later.append(Span(span.machine_id, until, span.end))
-    return now, later
 
 
 class Rollups(Database):
@@ -222,8 +158,8 @@ class Rollups(Database):
             # What is not yet done is rolled up when it has passed, by who then sees these rows.
             there = [Span(one.machine_id, one.start, min(one.end, state.done_1m)) for one in taken]
             now, later = cut([one for one in there if one.start < one.end], SLICE_MINUTES)
-            later = [await _from_next_row(cursor, one) for one in later]
-            await _note(cursor, [one for one in later if one.start < one.end])
+            later = [await from_next_row(cursor, one) for one in later]
+            await note_spans(cursor, [one for one in later if one.start < one.end])
             readings = 0
             if now:
                 wide = await fetch(cursor, Span, "widen_dirty", **_columns(now), done=state.done_1m)
@@ -297,17 +233,6 @@ async def _set_state(cursor: Cursor, **done: datetime) -> None:
     await cursor.execute(query("set_rollup_state"), values | done)
 
 
-async def _note(cursor: Cursor, spans: Sequence[Span]) -> None:
-    if not spans:
-        return
-    values = {
-        "machine_ids": [one.machine_id for one in spans],
-        "from_ts": [one.start for one in spans],
-        "to_ts": [one.end for one in spans],
-    }
-    await cursor.execute(query("note_dirty"), values)
-
-
 async def _note_all(cursor: Cursor, start: datetime, end: datetime, machine: str | None = None) -> None:
     await cursor.execute(query("note_all_dirty"), {"start": start, "end": end, "machine": machine})
 
@@ -316,10 +241,3 @@ async def _make_weeks(cursor: Cursor, start: datetime, end: datetime) -> None:
     monday = start.date() - timedelta(days=start.weekday())
     weeks = [monday + timedelta(weeks=n) for n in range((end.date() - monday).days // 7 + 1)]
     await cursor.execute(query("make_rollup_weeks"), {"weeks": weeks})
-
-
-async def _from_next_row(cursor: Cursor, span: Span) -> Span:
-    """Return a span without the minutes before its first row: there may be years of them."""
-    values = {"machine_id": span.machine_id, "start": span.start, "end": span.end}
-    first = next(iter(await fetch(cursor, _Row, "next_row", **values)), None)
-    return Span(span.machine_id, span.end if first is None else LEVELS[0].floor(first.ts), span.end)

@@ -13,12 +13,12 @@ import psycopg
 from broker.telemetry import State
 from gateway.store.catalogue import Key, Name, lay_out
 from gateway.store.database import Cursor, fetch, translated
+from gateway.store.dirty import note_dirty
 from gateway.store.errors import BadBatchError, BadRowsError, BadValueError, StoreUnavailableError
 from gateway.store.keeping import Upkeep
 from gateway.store.numbering import add_numbers, add_redelivery
 from gateway.store.packing import EPOCH, Integers
 from gateway.store.queries import query
-from gateway.store.rollups import note_dirty
 from gateway.store.rows import Batch, RejectedRow, Written
 from gateway.store.samples import Columns, Layout, Placed
 from gateway.store.states import Field, changes

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.store.dirty import Span, cut, dirty_spans
 from gateway.store.levels import LEVELS
 from gateway.store.packing import EPOCH
 from gateway.store.pieces import Piece, Settled, plan, usable
-from gateway.store.rollups import Span, cut, dirty_spans
 
 MINUTE = timedelta(minutes=1)
 DAY = datetime(2026, 3, 4, tzinfo=UTC)
