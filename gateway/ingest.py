@@ -7,7 +7,7 @@ the rest.
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -95,12 +95,13 @@ class Ingest:
     async def _settle(self, batch: IncomingBatch, taken: list[_Taken]) -> None:
         async with self._busy:
             await self._follow(batch.connection)
-            fresh = [one for one in taken if not self._was_committed(one)]
+            fresh = [one for one in taken if self._is_fresh(one)]
             # Packet ids of what other workers take count as well: the broker gives them out in one ring.
             self._ids_each = len(batch.mids) / max(1, len(fresh))
             await self._commit(fresh)
             self._intake.ack(batch)
-            self._note(fresh, len(batch.mids))
+            untimed = [(one.message.mid, one.untimed) for one in fresh if one.untimed is not None]
+            self._committed.note(untimed, len(batch.mids))
             self.counts.batches += 1
 
     async def finish(self, limit_s: float) -> None:
@@ -126,21 +127,17 @@ class Ingest:
                 await self._store.forget_redeliveries(self._intake.username)
         self._connection = connection
 
-    def _was_committed(self, one: _Taken) -> bool:
-        """Whether a message without a time of its own is stored already: its time would make it another."""
+    def _is_fresh(self, one: _Taken) -> bool:
+        """Whether a message is not stored yet, where it has no time of its own that would tell."""
         if one.untimed is None:
-            return False
+            return True
+        machine = one.parsed.machine
         again = one.message.again and self._committed.has(one.message.mid, one.untimed)
-        again = again or any(self._stored.has(one.parsed.machine, number) for number in one.numbers)
-        self.counts.again_ignored += again
-        return again
-
-    def _note(self, stored: list[_Taken], packet_ids: int) -> None:
-        untimed = [(one.message.mid, one.untimed) for one in stored if one.untimed is not None]
-        self._committed.note(untimed, packet_ids)
-        for one in stored:
-            if one.numbers and one.untimed is not None:
-                self._stored.note(one.parsed.machine, one.numbers)
+        if again or any(self._stored.has(machine, number) for number in one.numbers):
+            self.counts.again_ignored += 1
+            return False
+        self._stored.note(machine, one.numbers)
+        return True
 
     def _read(self, message: Incoming) -> _Taken | None:
         self.counts.messages += 1
@@ -188,21 +185,22 @@ class Ingest:
             parsed.refuse("not_a_number", text, state.field)
 
     async def _commit(self, taken: list[_Taken]) -> None:
-        """Store all of it. A batch the database refuses is halved until the bad message stands alone."""
+        """Store all of it. What the database refuses stands alone: it is told, or found by halving."""
         if not taken:
             return
         try:
             await self._store_for_ever(taken)
         except (BadBatchError, StoreTooSlowError) as error:
-            if len(taken) > 1:
+            bad = {id(row) for row in error.rows} if isinstance(error, BadBatchError) else set()
+            if any(_has(one, bad) for one in taken):
+                await self._commit([_without(one, bad, error) if _has(one, bad) else one for one in taken])
+            elif len(taken) > 1:
                 half = len(taken) // 2
                 await self._commit(taken[:half])
                 await self._commit(taken[half:])
-                return
-            one = taken[0]
-            refused = Parsed(machine=one.parsed.machine)
-            refused.refuse("database", str(error))
-            await self._store_for_ever([_Taken(one.message, refused, one.numbers, one.untimed)])
+            else:
+                everything = {id(row) for row in taken[0].parsed.rows}
+                await self._store_for_ever([_without(taken[0], everything, error)])
 
     async def _store_for_ever(self, taken: list[_Taken]) -> None:
         """Store a batch however long the database is away. Raises BadBatchError, StoreTooSlowError."""
@@ -261,3 +259,16 @@ class Ingest:
         message = one.message
         records = describe(one.parsed.refusals, message.topic, message.payload, message.arrived)
         return (RejectedRow(one.parsed.machine, record) for record in records)
+
+
+def _has(one: _Taken, rows: set[int]) -> bool:
+    return bool(rows) and any(id(row) in rows for row in one.parsed.rows)
+
+
+def _without(one: _Taken, bad: set[int], why: Exception) -> _Taken:
+    """Return the message without the rows to blame; where none is left, without its states as well."""
+    kept = [row for row in one.parsed.rows if id(row) not in bad]
+    states = one.parsed.states if kept else []
+    parsed = replace(one.parsed, rows=kept, states=states, refusals=list(one.parsed.refusals))
+    parsed.refuse("database", str(why))
+    return _Taken(one.message, parsed, one.numbers, one.untimed)

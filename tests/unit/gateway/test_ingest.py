@@ -38,6 +38,7 @@ class Twin:
         self.remembered: dict[int, int] = {}
         self.away = False
         self.slow_above = 10**9
+        self.tells_which = False
         self.asked = 0
 
     async def redeliveries(self, session: str) -> dict[int, int]:
@@ -64,7 +65,8 @@ class Twin:
             for metric, value in zip(row.metrics, row.values, strict=True)
         ]
         if any(value == POISON for _, value in found):
-            raise BadBatchError("-1 can never be stored")
+            bad = [row for row in batch.rows if POISON in row.values] if self.tells_which else []
+            raise BadBatchError("-1 can never be stored", bad)
         fresh = {key: value for key, value in found if key not in self.held}
         self.held.update(fresh)
         self.texts += [one.text for one in batch.states]
@@ -372,3 +374,15 @@ async def test_no_machine_numbers_messages_in_the_name_of_another() -> None:
         await bench.all_acked()
     assert bench.store.numbers == []
     assert bench.ingest.counts.readings == 2
+
+
+async def test_rows_the_database_names_are_taken_out_at_once_and_the_rest_of_a_list_is_kept() -> None:
+    bench = Bench()
+    bench.store.tells_which = True
+    await bench.take([row(1, 1), row(2, POISON), row(3, 3)], {"mode": "idle"}, row(4, POISON), row(5, 5))
+    async with bench.running():
+        await bench.all_acked()
+    assert sorted(bench.store.held.values()) == [1, 3, 5]
+    assert bench.store.texts == ["idle"]
+    assert bench.store.refused == ["database", "database"]
+    assert bench.store.asked == 2
