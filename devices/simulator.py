@@ -43,8 +43,9 @@ log = structlog.get_logger()
 class SimulatorConfig:
     """How to run the simulated factory. `outbox` is the file that keeps what is not stored yet.
 
-    With `backfill` above 0 that much past is published first, one row a minute. `speed` is how much faster
-    than the clock the factory lives: rows still carry the real time. `faults` begin at their own start.
+    With `backfill` above 0 that much past is published first, one row a minute, and when all of it is sent the
+    file `backfilled` is made. `speed` is how much faster than the clock the factory lives: rows still carry
+    the real time. `faults` begin at their own start.
     Raises ValueError when a figure makes no sense.
     """
 
@@ -57,6 +58,7 @@ class SimulatorConfig:
     period_s: float = 1.0
     speed: float = 1.0
     backfill: timedelta = timedelta()
+    backfilled: Path | None = None
     faults: tuple[Fault, ...] = ()
 
     def __post_init__(self) -> None:
@@ -109,6 +111,8 @@ async def run(config: SimulatorConfig) -> None:
             group.create_task(sender.run(), name="send")
             if config.backfill:
                 await _publish_past(sender, outbox, factory, started - config.backfill)
+                if config.backfilled is not None:
+                    config.backfilled.touch()
             # The past took a while to send; the factory leaves real time only from here on.
             timeline.origin = datetime.now(UTC)
             bus.set_state("ok")

@@ -105,6 +105,7 @@ def simulator(settings: Settings, speed: float, history_days: float) -> "Simulat
     """Return the simulated factory's configuration; the history is given out once for a data folder."""
     from devices.simulator import SimulatorConfig
 
+    given_out = settings.data_dir / "simulated-history"
     return SimulatorConfig(
         bus=settings.bus,
         password=SecretFiles(settings.data_dir).broker_password("simulator"),
@@ -113,13 +114,6 @@ def simulator(settings: Settings, speed: float, history_days: float) -> "Simulat
         seed=settings.seed,
         machines=settings.machines,
         speed=speed,
-        backfill=_backfill_once(settings, history_days),
+        backfill=timedelta() if given_out.exists() else timedelta(days=history_days),
+        backfilled=given_out,
     )
-
-
-def _backfill_once(settings: Settings, days: float) -> timedelta:
-    marker = settings.data_dir / "simulated-history"
-    if not days or marker.exists():
-        return timedelta()
-    marker.touch()
-    return timedelta(days=days)

@@ -145,15 +145,18 @@ class Ingest:
             self.counts.retained_ignored += 1
             return None
         topic, payload = message.topic, message.payload
+        numbers: tuple[Number, ...] = ()
         if topic.startswith("announce/"):
             parsed = self._read_announce(message)
         else:
             parsed = read(topic, payload, message.arrived)
             if parsed.states:
                 self._refuse_texts_of_numbers(parsed)
-            self._registry.take(parsed, message.arrived)
+            numbers = self._numbers(message, parsed)
+            # What a source numbers is missed where a number is missing, not where its rhythm is broken.
+            self._registry.take(parsed, message.arrived, complete=not numbers)
         untimed = content_hash(topic, payload) if parsed.untimed else None
-        return _Taken(message, parsed, self._numbers(message, parsed), untimed)
+        return _Taken(message, parsed, numbers, untimed)
 
     def _numbers(self, message: Incoming, parsed: Parsed) -> tuple[Number, ...]:
         """Return the message's numbers, but none in the name of a machine that is not the topic's."""
