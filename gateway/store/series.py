@@ -50,20 +50,19 @@ class SeriesReads(Database):
     ) -> dict[int, Past]:
         """Return by id what series of one machine were in [start, end), raw where that is at most `points`.
 
-        Buckets are `width` wide and counted from `origin`, which is a Monday's midnight in UTC or, for a single
-        bucket, `start`; the first and the last may reach beyond [start, end), but only readings within are
+        Buckets are `width` wide and counted from `origin`: a Monday's midnight in UTC or, for a single bucket,
+        `start`. The first and the last may reach beyond [start, end), but only readings within are
         counted. Readings that came late are in it once their batch is stored, whether rolled up or not.
         """
         if not wanted:
             return {}
         async with self.transaction() as cursor:
             settled = await _settled(cursor, wanted, start, end)
-            whole = await _buckets(cursor, wanted, plan(start, end, settled, LEVELS), end - start, start)
-            few = [one for one in wanted if sum(point.count for point in whole[one.id]) <= points]
+            single = origin == start and width >= end - start
+            levels = LEVELS if single else usable(width)
+            found = await _buckets(cursor, wanted, plan(start, end, settled, levels), width, origin)
+            few = [one for one in wanted if sum(point.count for point in found[one.id]) <= points]
             raw = await _readings(cursor, few, plan(start, end, settled, _HOURS))
-            many = [one for one in wanted if one not in few]
-            levels = LEVELS if origin == start else usable(width)
-            found = await _buckets(cursor, many, plan(start, end, settled, levels), width, origin)
         return {
             one.id: Past(raw=True, points=raw[one.id])
             if one in few
