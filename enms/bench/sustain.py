@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from asyncio import FIRST_EXCEPTION
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -80,31 +81,34 @@ async def sustain(asked: Asked, bars: Bars) -> Report:
 
 async def search(asked: Asked, bars: Bars) -> Report:
     """Double or halve the machines until the most that are held is known to a quarter; report that run."""
-    best: Held | None = None
-    failed: Held | None = None
-    machines = asked.machines
-    while LEAST_MACHINES <= machines <= MOST_MACHINES:
-        found = await hold(_with(asked, machines), bars)
-        if found.why_not:
-            failed = found
-        else:
-            best = found
-        if best is None:
-            machines //= 2
-        elif failed is None:
-            machines *= 2
-        elif failed.asked.machines - best.asked.machines > best.asked.machines // 4:
-            machines = (failed.asked.machines + best.asked.machines) // 2
-        else:
-            break
-    shown = best or failed
-    if shown is None:
-        raise ValueError(f"--machines is {LEAST_MACHINES} to {MOST_MACHINES}")
+    runs: list[Held] = []
+    machines: int | None = asked.machines
+    while machines is not None:
+        runs.append(await hold(replace(asked, machines=machines), bars))
+        machines = next_machines([(one.asked.machines, not one.why_not) for one in runs])
+    good = [one for one in runs if not one.why_not]
+    best = max(good, key=lambda one: one.asked.machines, default=runs[-1])
     report = Report("sustain")
-    _add(report, shown, best.asked.machines if best else 0)
-    if failed:
-        report.remarks.append(f"{failed.asked.machines:,} machines were not held: {failed.why_not}")
+    _add(report, best, best.asked.machines if good else 0)
+    for one in runs:
+        if one.why_not:
+            report.remarks.append(f"{one.asked.machines:,} machines were not held: {one.why_not}")
     return report
+
+
+def next_machines(runs: Sequence[tuple[int, bool]]) -> int | None:
+    """Return how many machines to try after those tried, each with whether it was held; None when known."""
+    most = max((machines for machines, held in runs if held), default=None)
+    least = min((machines for machines, held in runs if not held), default=None)
+    if most is None and least is not None:
+        wanted = least // 2
+    elif most is not None and least is None:
+        wanted = 2 * most
+    elif most is not None and least is not None and least - most > most // 4:
+        wanted = (least + most) // 2
+    else:
+        return None
+    return wanted if LEAST_MACHINES <= wanted <= MOST_MACHINES else None
 
 
 async def hold(asked: Asked, bars: Bars) -> Held:
@@ -173,10 +177,6 @@ async def _drained(bulk: Bulk, rows: int) -> float | None:
             return None
         await asyncio.sleep(0.2)
     return time.monotonic() - began
-
-
-def _with(asked: Asked, machines: int) -> Asked:
-    return replace(asked, machines=machines)
 
 
 def _add(report: Report, held: Held, machines_held: int) -> None:

@@ -14,6 +14,7 @@ from enms.bench import processes
 from enms.bench.history import POINTS, SPIKE, Filled, WrongAnswerError, check_answer
 from enms.bench.lag import LagWatch
 from enms.bench.report import Report, Result
+from enms.bench.sustain import next_machines
 from enms.bench.truth import Load
 from gateway.store.bulk import Bulk
 
@@ -91,6 +92,28 @@ def test_a_lag_that_becomes_longer_and_longer_is_growing() -> None:
 def test_nothing_seen_is_no_good_lag() -> None:
     watch, load = watched([])
     assert watch.lag(load).p99_ms == float("inf")
+
+
+def searched(begin: int, bearable: int) -> list[tuple[int, bool]]:
+    runs: list[tuple[int, bool]] = []
+    machines: int | None = begin
+    while machines is not None and len(runs) < 25:
+        runs.append((machines, machines <= bearable))
+        machines = next_machines(runs)
+    return runs
+
+
+@pytest.mark.parametrize("bearable", [100, 333, 4000, 10_000, 31_000])
+@pytest.mark.parametrize("begin", [50, 1000, 10_000])
+def test_the_search_ends_near_the_most_that_can_be_held(bearable: int, begin: int) -> None:
+    most = max(tried for tried, held in searched(begin, bearable) if held)
+    assert most <= bearable <= 1.26 * most
+
+
+def test_the_search_gives_up_where_even_few_machines_are_too_many() -> None:
+    runs = searched(1000, 0)
+    assert not any(held for _, held in runs)
+    assert min(runs)[0] < 100
 
 
 FILLED = Filled.of(10, datetime(2026, 3, 4, 12, 34, 56, tzinfo=UTC))
