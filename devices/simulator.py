@@ -43,7 +43,7 @@ log = structlog.get_logger()
 class SimulatorConfig:
     """How to run the simulated factory. `outbox` is the file that keeps what is not stored yet.
 
-    With `backfill` above 0 that much past is published first, one row a minute, and when all of it is sent the
+    With `backfill` above 0 that much past is published first, one row a minute; when all of it is sent the
     file `backfilled` is made. `speed` is how much faster than the clock the factory lives: rows still carry
     the real time. `faults` begin at their own start.
     Raises ValueError when a figure makes no sense.
