@@ -105,14 +105,15 @@ async def _start(settings: Settings, supervisor: Supervisor) -> None:
     began = time.monotonic()
     settings = await _start_infrastructure(settings, supervisor)
     environment = settings.environment()
-    await supervisor.start(_python("gateway", "gateway", environment, settings))
-    running.tell(settings)
     workers = [
         _python(f"gateway-{number}", "gateway", environment, None, "--worker", f"{number}/{settings.workers}")
         for number in range(1, settings.workers)
     ]
+    # The first is ready when all of them are.
+    await supervisor.start(*workers, _python("gateway", "gateway", environment, settings))
+    running.tell(settings)
     # Together, so that three tiers are left to stop one after the other: within 10 s even if all hang.
-    clients = [*workers, _python("detector", "detector", environment, None)]
+    clients = [_python("detector", "detector", environment, None)]
     if settings.demo:
         past = ("--history-days", str(settings.demo_history_days))
         clients.append(_python("simulate", "simulate", environment, None, *past))

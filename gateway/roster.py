@@ -6,8 +6,9 @@ from datetime import datetime
 import structlog
 
 from broker.bus import Bus
-from broker.channels import HEALTH, LATEST, MACHINE
+from broker.channels import HEALTH, LATEST, MACHINE, SERVICE
 from broker.messages import BadMessageError, Health, Latest, Machine
+from broker.roles import gateway_user
 from broker.stream import Delivery
 from broker.telemetry import Row
 from broker.topics import BadTopicError
@@ -23,10 +24,12 @@ class Roster:
     def __init__(self, registry: Registry, bus: Bus, share: Share) -> None:
         self._registry = registry
         self._share = share
-        self._stream = bus.subscribe(MACHINE, LATEST, HEALTH) if share.count > 1 else None
+        self._stream = bus.subscribe(MACHINE, LATEST, HEALTH, SERVICE) if share.count > 1 else None
         self._machines: dict[str, Machine] = {}
         self._latest: dict[str, Latest] = {}
         self._health: dict[str, Health] = {}
+        self._others = [gateway_user(index) for index in range(share.count) if index != share.index]
+        self._states = dict.fromkeys(self._others, "not seen yet")
 
     def names(self) -> list[str]:
         """Return the names of all machines, sorted."""
@@ -52,6 +55,10 @@ class Roster:
         if self._share.owns(name):
             self._registry.learn(name, rows, units, now)
 
+    def workers(self) -> dict[str, str]:
+        """Return how each of the other workers says it is: `ok`, `lost`, …; none where there are none."""
+        return dict(self._states)
+
     async def run(self) -> None:
         """Listen to the other workers until cancelled."""
         if self._stream is None:
@@ -64,6 +71,10 @@ class Roster:
 
     def _take(self, delivery: Delivery) -> None:
         name = delivery.topic.split("/", 1)[1]
+        if delivery.topic.startswith("service/"):
+            if name in self._states:
+                self._states[name] = delivery.read(SERVICE)[1].state if delivery.payload else "not seen yet"
+            return
         if self._share.owns(name):
             return
         if not delivery.payload:

@@ -59,7 +59,7 @@ class Gateway(Worker):
         found = super().dependencies()
         if not self.admin.connected:
             found["broker"] = "not connected"
-        return found
+        return found | self.roster.workers()
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Do all of it until `stop`."""
