@@ -27,13 +27,13 @@ class Site:
     With several workers the first is `gateway`, which serves the API, the others `gateway-1`, `gateway-2`, …
     """
 
-    def __init__(self, folder: Path, workers: int = 1) -> None:
+    def __init__(self, folder: Path, postgres: PrivatePostgres, workers: int = 1) -> None:
         self.folder = folder
         self.workers = workers
         self.history = folder / "history"
         self.http_port = free_port()
         self.broker = PrivateBroker(folder)
-        self.postgres = PrivatePostgres(folder)
+        self.postgres = postgres
         self.database_url = ""
         self._secrets = SecretFiles(folder / "data")
         self.broker.passwords.update(self._secrets.broker_passwords())
@@ -45,7 +45,6 @@ class Site:
 
     def start(self) -> None:
         self.broker.start()
-        self.postgres.start()
         self.database_url = self.postgres.new_database()
         for number in range(self.workers):
             self.start_gateway(f"gateway-{number}" if number else "gateway")
@@ -62,7 +61,11 @@ class Site:
                 process.kill()
                 process.wait()
         self.broker.stop()
-        self.postgres.stop()
+        server = self.postgres._process
+        if server is None or server.poll() is not None:  # a test that failed left it dead
+            self.postgres.start()
+        if self.database_url:
+            self.postgres.drop_database(self.database_url)
 
     def start_gateway(self, name: str = "gateway") -> None:
         command = [sys.executable, "-m", "enms", "gateway"]
@@ -157,8 +160,8 @@ class Site:
 
 
 @contextmanager
-def running_site(folder: Path, workers: int = 1) -> Iterator[Site]:
-    site = Site(folder, workers)
+def running_site(folder: Path, postgres: PrivatePostgres, workers: int = 1) -> Iterator[Site]:
+    site = Site(folder, postgres, workers)
     try:
         site.start()
         yield site

@@ -11,14 +11,15 @@ from faults.long import figure
 from faults.senders import Sender
 from faults.site import Site, running_site
 from faults.witness import Listener, dump, until_stored
+from fixtures.postgres import PrivatePostgres
 from fixtures.product import until
 
 AWAY_S = figure(10.0, 60.0)
 
 
 @pytest.fixture
-def three(folder: Path) -> Iterator[Site]:
-    with running_site(folder, workers=3) as site:
+def three(folder: Path, postgres: PrivatePostgres) -> Iterator[Site]:
+    with running_site(folder, postgres, workers=3) as site:
         yield site
 
 
