@@ -48,9 +48,9 @@ class SeriesReads(Database):
         width: timedelta,
         origin: datetime,
     ) -> dict[int, Past]:
-        """Return by id what series of one machine were in [start, end), raw where that is at most `points`.
+        """Return by id what series of a machine were in [start, end), raw where that is at most `points`.
 
-        Buckets are `width` wide and counted from `origin`: a Monday's midnight in UTC or, for a single bucket,
+        Buckets are `width` wide and counted from `origin`: a Monday's midnight in UTC or, for a single one,
         `start`. The first and the last may reach beyond [start, end), but only readings within are
         counted. Readings that came late are in it once their batch is stored, whether rolled up or not.
         """

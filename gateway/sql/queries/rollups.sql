@@ -182,22 +182,23 @@ WITH work AS MATERIALIZED (
 ), before AS MATERIALIZED (
     SELECT series_id, start, "end", reach, sums.*
     FROM metered CROSS JOIN LATERAL (
-        SELECT date_bin('1 min', ts, '2000-01-03Z') AS minute,
+        SELECT minute,
                sum(CASE
-                   WHEN date_bin('1 min', ts, '2000-01-03Z') <= since THEN energy_kwh
-                   ELSE energy_kwh * (date_part('epoch', ts - date_bin('1 min', ts, '2000-01-03Z')) / between_s)
+                   WHEN minute <= since THEN energy_kwh
+                   ELSE energy_kwh * (date_part('epoch', ts - minute) / between_s)
                END) AS energy_kwh,
                min(ts) AS first_ts, min(since) AS since,
-               (array_agg(energy_kwh) FILTER (WHERE since < date_bin('1 min', ts, '2000-01-03Z')))[1] AS since_kwh
+               (array_agg(energy_kwh) FILTER (WHERE since < minute))[1] AS since_kwh
         FROM (
-            SELECT ts, since, between_s, kwh * CASE
+            SELECT minute, ts, since, between_s, kwh * CASE
                 WHEN power THEN (was + value) * 0.5 * between_s / 3600
                 WHEN value >= was THEN value - was
                 WHEN value >= 0 AND value < was * 0.5 THEN value
                 ELSE 0
             END AS energy_kwh
             FROM (
-                SELECT ts, since, date_part('epoch', ts - since) AS between_s,
+                SELECT date_bin('1 min', ts, '2000-01-03Z') AS minute, ts, since,
+                       date_part('epoch', ts - since) AS between_s,
                        CASE WHEN abs(was) >= 1e-100 THEN was ELSE 0 END AS was,
                        CASE WHEN abs(value) >= 1e-100 THEN value ELSE 0 END AS value
                 FROM (
