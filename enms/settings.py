@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from broker.bus import BusAddress
@@ -78,6 +78,17 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, folder: Path) -> Path:
         return folder.expanduser().resolve()
+
+    @model_validator(mode="after")
+    def _minutes_outlive_readings(self) -> Self:
+        # A late reading of a day whose minutes are gone would make its hour from what came late alone.
+        if self.keep_minutes_days and not 0 < self.keep_days <= self.keep_minutes_days:
+            msg = (
+                f"keep_minutes_days {self.keep_minutes_days} needs a keep_days from 1 to that: minutes are kept at "
+                "least as long as readings"
+            )
+            raise ValueError(msg)
+        return self
 
     @property
     def bus(self) -> BusAddress:

@@ -47,6 +47,10 @@ class Numbering(Database):
             marks = await fetch(cursor, _mark, "sources", clients=None)
             return marks, await fetch(cursor, _batch, "numbers_to_take")
 
+    async def drop_old_sources(self, before: datetime) -> int:
+        """Forget boots not heard of since `before`, but for the latest of each client; returns how many."""
+        return await self._run("drop_old_sources", before=before)
+
     async def redeliveries(self, session: str) -> dict[int, int]:
         """Return the hash by packet id of the untimed among a session's last messages."""
         found = await self._all(_redelivery, "redeliveries", session=session)

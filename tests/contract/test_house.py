@@ -14,7 +14,11 @@ from enms.settings import Settings
 TREE = Path(__file__).parents[2]
 LONGEST_MODULE = 400
 LOCKS = sorted((TREE / "requirements").glob("*.lock"))
-NPM_LOCKS = ("web/package-lock.json", "tests/node_red/package-lock.json")
+NPM_LOCKS = (
+    "web/package-lock.json",
+    "tests/node_red/package-lock.json",
+    "enms/bench/node_red/package-lock.json",
+)
 # Put together here, or this file would name what it forbids.
 HOSTS = [".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"))]
 HOMES = ["/".join(("", *parts)) for parts in (("home", r"\w+"), ("work", r"\w+"), ("Users", r"\w+"))]

@@ -104,3 +104,15 @@ async def test_what_may_come_again_is_forgotten_with_a_batch_that_is_refused(sto
             Batch(rows=[row("a\0", 1, x=1.0)], redelivery=Redelivery("ingest", [1], [1], messages=1))
         )
     assert await store.redeliveries("ingest") == {}
+
+
+async def test_old_boots_are_forgotten_but_for_the_latest_of_a_client(store: Store) -> None:
+    marks = [
+        SourceMark("a", "1", 9, (), ago(9000)),
+        SourceMark("a", "2", 9, (), ago(5000)),
+        SourceMark("b", "1", 9, (), ago(9000)),
+    ]
+    await store.write(Batch(numbers=numbered("a", "1", 1)))
+    await taken(store, marks)
+    assert await store.drop_old_sources(before=ago(100)) == 1
+    assert [(one.client, one.boot) for one in await store.sources()] == [("a", "2"), ("b", "1")]

@@ -30,6 +30,11 @@ INSERT INTO source (client, boot, seq, above, ts)
 VALUES (%(client)s, %(boot)s, %(seq)s, %(above)s::bigint[], %(ts)s)
 ON CONFLICT (client, boot) DO UPDATE SET seq = excluded.seq, above = excluded.above, ts = excluded.ts;
 
+-- name: drop_old_sources
+-- Forgets boots that have not been heard of since a time, but for the latest of each client.
+DELETE FROM source WHERE ts < %(before)s
+AND EXISTS (SELECT FROM source AS later WHERE later.client = source.client AND later.ts > source.ts);
+
 -- name: add_redelivery
 -- Remembers the packet ids of a batch, and forgets those that are too many messages behind.
 WITH so_far AS (

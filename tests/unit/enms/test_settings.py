@@ -117,3 +117,11 @@ def test_a_data_folder_is_absolute_and_the_users_own(monkeypatch: pytest.MonkeyP
     assert default_data_dir() == tmp_path / "xdg" / "enms"
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert default_data_dir() == Path("/var/lib/enms")
+
+
+@pytest.mark.parametrize(("days", "minutes"), [(0, 30), (60, 30)])
+def test_minutes_are_kept_at_least_as_long_as_readings(days: int, minutes: int) -> None:
+    with pytest.raises(ValidationError, match="at least as long as readings"):
+        Settings.read(keep_days=days, keep_minutes_days=minutes)
+    assert Settings.read(keep_days=30, keep_minutes_days=30).keep_minutes_days == 30
+    assert Settings.read(keep_days=30).keep_minutes_days == 0
