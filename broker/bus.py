@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 import aiomqtt
 import structlog
@@ -32,7 +33,7 @@ BACKOFF_MOST_S: Final = 15.0
 KEEPALIVE_S: Final = 15
 SESSION_EXPIRY_S: Final = 7 * 24 * 3600
 RECEIVE_MAXIMUM: Final = 2000
-KEPT_AT_ONCE: Final = 100
+KEPT_AT_ONCE: Final = 500
 STOP_S: Final = 0.8
 _NO_RETAINED: Final = 2  # MQTT 5 retain handling: do not send retained messages on subscribe
 
@@ -74,7 +75,7 @@ class Bus:
         self._password = password
         self._persistent = persistent
         self._streams: list[Stream] = []
-        self._kept: dict[str, tuple[bytes, int]] = {}
+        self._kept: dict[str, tuple[bytes, Literal[0, 1]]] = {}
         self._dirty: dict[str, None] = {}
         self._wake = asyncio.Event()
         self._clean = asyncio.Event()
@@ -310,21 +311,13 @@ class Bus:
             await self._wake.wait()
             self._wake.clear()
             while self._dirty:
-                sending = {topic: self._kept[topic] for topic in list(self._dirty)[:KEPT_AT_ONCE]}
-                try:
-                    await asyncio.gather(*(self._send_one(connection, t, *s) for t, s in sending.items()))
-                except aiomqtt.MqttError as error:
-                    self._log.warning("retained state not sent, trying again", why=str(error))
-                    await asyncio.sleep(BACKOFF_FIRST_S)
-                    continue
+                sending = {topic: self._kept[topic] for topic in islice(self._dirty, KEPT_AT_ONCE)}
+                posts = [Post(topic, what, qos=qos, retain=True) for topic, (what, qos) in sending.items()]
+                await connection.post(self.address.root, posts, KEPT_AT_ONCE)
                 for topic, sent in sending.items():
                     if self._kept[topic] is sent:
                         del self._dirty[topic]
             self._clean.set()
-
-    async def _send_one(self, connection: Connection, topic: str, payload: bytes, qos: int) -> None:
-        full = f"{self.address.root}/{topic}"
-        await connection.call(connection.client.publish(full, payload, qos=qos, retain=True))
 
 
 def _forget_outcome(client: aiomqtt.Client) -> None:

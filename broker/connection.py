@@ -62,12 +62,13 @@ class Connection:
                     raise LostConnectionError
                 properties: Any = UserProperties(post.user) if post.user else None
                 said = self.client._client.publish(  # noqa: SLF001
-                    f"{root}/{post.topic}", post.payload, 1, properties=properties
+                    f"{root}/{post.topic}", post.payload, post.qos, post.retain, properties=properties
                 )
                 if said.rc:
                     raise LostConnectionError
-                pending[said.mid] = window
-                window.sent()
+                if post.qos:
+                    pending[said.mid] = window
+                    window.sent()
             await window.all_answered()
             if window.closed:
                 raise LostConnectionError

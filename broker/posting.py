@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
 AT_ONCE: Final = 200
 """How many messages may await the broker's acknowledgement."""
@@ -18,6 +18,8 @@ class Post:
     topic: str
     payload: bytes
     user: tuple[tuple[str, str], ...] = ()
+    qos: Literal[0, 1] = 1
+    retain: bool = False
 
 
 class Window:
