@@ -42,6 +42,31 @@ def test_what_was_committed_and_whose_acknowledgement_never_arrived_is_not_store
     assert verdict.sent == verdict.stored
 
 
+def test_a_gateway_whose_line_is_cut_again_and_again_stores_untimed_messages_once(site: Site) -> None:
+    assert site.stop_gateway() == 0
+    with Proxy(site.broker.port) as proxy:
+        site.gateway_mqtt_port = proxy.port
+        site.start_gateway()
+        site.until_healthy()
+        with Sender(site, "untimed", rate=300, machines=5, timed=False) as untimed:
+            for _ in range(CUTS):
+                time.sleep(1.0)
+                proxy.swallow_up = True  # what is acknowledged now comes again on the next connection
+                time.sleep(0.3)
+                proxy.cut()
+                proxy.swallow_up = False
+            site.until_healthy()
+            untimed.stop()
+        until_stored(site, untimed)
+        dump(site, untimed)
+        site.stop_gateway()
+    verdict = check(read(site.history))
+    print(f"{verdict}; {proxy.swallowed} bytes of acknowledgements never arrived")
+    assert proxy.swallowed > 0
+    assert verdict.violations == []
+    assert verdict.sent == verdict.stored
+
+
 @pytest.mark.timeout(2400)
 def test_a_numbered_source_on_a_bad_line_loses_and_doubles_nothing(site: Site) -> None:
     with (
