@@ -33,7 +33,7 @@ BACKOFF_MOST_S: Final = 15.0
 KEEPALIVE_S: Final = 15
 SESSION_EXPIRY_S: Final = 7 * 24 * 3600
 RECEIVE_MAXIMUM: Final = 2000
-KEPT_AT_ONCE: Final = 500
+KEPT_AT_ONCE: Final = 100
 STOP_S: Final = 0.8
 _NO_RETAINED: Final = 2  # MQTT 5 retain handling: do not send retained messages on subscribe
 
