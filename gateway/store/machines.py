@@ -58,16 +58,20 @@ class Machines(Database):
 
     async def save_machine(self, machine: Machine) -> None:
         """Write down what is known of a machine, over what was known before."""
+        await self.save_machines([machine])
+
+    async def save_machines(self, some: Sequence[Machine]) -> None:
+        """Write down what is known of machines, all or none. Raises BadValueError where one cannot be kept."""
         await self._run(
-            "save_machine",
-            machine=machine.machine,
-            name=machine.name,
-            type=machine.type,
-            place=None if machine.place is None else _json(machine.place),
-            metrics=_json(machine.metrics),
-            rated_power_kw=machine.rated_power_kw,
-            parent=machine.parent,
-            first_seen=machine.first_seen,
+            "save_machines",
+            machines=[one.machine for one in some],
+            names=[one.name for one in some],
+            types=[one.type for one in some],
+            places=[None if one.place is None else _json(one.place) for one in some],
+            metrics=[_json(one.metrics) for one in some],
+            rated_power_kw=[one.rated_power_kw for one in some],
+            parents=[one.parent for one in some],
+            first_seen=[one.first_seen for one in some],
         )
 
     async def latest(self, now: datetime) -> list[Remembered]:

@@ -10,10 +10,15 @@ LEFT JOIN LATERAL (
 WHERE %(machine)s::text IS NULL OR machine.machine = %(machine)s
 ORDER BY machine.machine;
 
--- name: save_machine
--- Writes down what is known of a machine; the first time it was seen can only move back.
+-- name: save_machines
+-- Writes down what is known of machines; the first time one was seen can only move back.
 INSERT INTO machine (machine, name, type, place, metrics, rated_power_kw, parent, first_seen)
-VALUES (%(machine)s, %(name)s, %(type)s, %(place)s::jsonb, %(metrics)s::jsonb, %(rated_power_kw)s, %(parent)s, %(first_seen)s)
+SELECT machine, name, type, place::jsonb, metrics::jsonb, rated_power_kw, parent, first_seen
+FROM unnest(
+    %(machines)s::text[], %(names)s::text[], %(types)s::text[], %(places)s::text[], %(metrics)s::text[],
+    %(rated_power_kw)s::float8[], %(parents)s::text[], %(first_seen)s::timestamptz[]
+) AS known (machine, name, type, place, metrics, rated_power_kw, parent, first_seen)
+ORDER BY machine
 ON CONFLICT (machine) DO UPDATE SET
     name = excluded.name,
     type = excluded.type,
