@@ -61,7 +61,7 @@ class Machines(Database):
         await self.save_machines([machine])
 
     async def save_machines(self, some: Sequence[Machine]) -> None:
-        """Write down what is known of machines, all or none. Raises BadValueError where one cannot be kept."""
+        """Write down what is known of machines, all or none. Raises BadValueError if one cannot be kept."""
         await self._run(
             "save_machines",
             machines=[one.machine for one in some],
