@@ -27,7 +27,6 @@ __all__ = ["Incoming", "IncomingBatch", "Intake"]
 
 CAPACITY: Final = 20_000
 CAPACITY_BYTES: Final = 64 * 1024 * 1024
-CONNECT_S: Final = 10.0
 LEAVE_S: Final = 0.7
 log = structlog.get_logger()
 
@@ -185,16 +184,9 @@ class Intake:
     async def _one_connection(self) -> Link:
         """Keep one connection to its end."""
         link = self._link = Link(self._hello, self._inbox, self._now, self._news)
-        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(CONNECT_S):
-                await loop.create_connection(lambda: link, self.address.host, self.address.port)
-            while not link.ended.done():
-                await asyncio.wait({link.ended}, timeout=link.watch())
-        except OSError as error:
-            link.end(str(error) or type(error).__name__)
+            await link.live(self.address.host, self.address.port)
         finally:
-            link.end("left")
             self._link = None
             self._up.clear()
             self._inbox.clear()

@@ -44,6 +44,11 @@ def live_user(worker: int) -> str:
     return _of_worker("gateway-live", worker)
 
 
+def state_user(worker: int) -> str:
+    """Return the broker user that publishes how machines are, as retained state. Raises ValueError."""
+    return _of_worker("gateway-state", worker)
+
+
 def _of_worker(name: str, worker: int) -> str:
     if not 0 <= worker < MOST_WORKERS:
         msg = f"there is no worker {worker}: the broker knows the workers 0 to {MOST_WORKERS - 1}"
@@ -56,6 +61,7 @@ SERVICES: Final = {
     **{gateway_user(worker): Role.GATEWAY for worker in range(MOST_WORKERS)},
     **{ingest_user(worker): Role.GATEWAY for worker in range(MOST_WORKERS)},
     **{live_user(worker): Role.GATEWAY for worker in range(MOST_WORKERS)},
+    **{state_user(worker): Role.GATEWAY for worker in range(MOST_WORKERS)},
     "detector": Role.DETECTOR,
     "detector-live": Role.DETECTOR,
     "simulator": Role.SIMULATOR,

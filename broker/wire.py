@@ -1,7 +1,7 @@
 """The few packets of MQTT 5 a hot path needs, as bytes: no sockets, no clock, no state but unfinished bytes.
 
 The bus at large talks through an MQTT client; this codec is for those who receive or send tens of
-thousands of messages a second (`broker.intake`, the load of the benchmarks).
+thousands of messages a second (`broker.intake`, `broker.outlet`, the load of the benchmarks).
 """
 
 import sys
@@ -24,6 +24,7 @@ _CONNECT, _CONNACK, _PUBLISH, _PUBACK = 0x10, 0x20, 0x30, 0x40
 _SUBSCRIBE, _SUBACK, _PINGRESP, _DISCONNECT = 0x82, 0x90, 0xD0, 0xE0
 PINGREQ: Final = b"\xc0\x00"
 DISCONNECT: Final = b"\xe0\x00"
+_LENGTHS: Final = tuple(part.length(size) for size in range(2048))  # to look up what most packets have
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,18 @@ class Publish(msgspec.Struct, frozen=True, gc=False):
 
 
 class Connack(msgspec.Struct, frozen=True):
-    """The answer to CONNECT. `keepalive_s` is set where the broker wants another than ours."""
+    """The answer to CONNECT. `keepalive_s` is set where the broker wants another than ours.
+
+    The broker takes up to `receive_maximum` messages of QoS 1 that it has not answered, and packets of up
+    to `packet_maximum` bytes.
+    """
 
     reason: int
     session_present: bool
     text: str = ""
     keepalive_s: int | None = None
+    receive_maximum: int = RECEIVE_MAXIMUM
+    packet_maximum: int = part.LARGEST_PACKET_BYTES
 
 
 class Suback(msgspec.Struct, frozen=True):
@@ -136,6 +143,15 @@ def publish(  # noqa: PLR0913  what a PUBLISH has
     head = _PUBLISH | (0x08 if again else 0) | qos << 1 | retain
     number = mid.to_bytes(2, "big") if qos else b""
     return part.packet(head, part.text(topic) + number + part.length(len(properties)) + properties + payload)
+
+
+def retain(topic: bytes, payload: bytes, mid: int) -> bytes:
+    """Return a retained PUBLISH of a topic that `wire_parts.text` has written; `mid` 0 stands for QoS 0."""
+    if not mid:
+        return b"\x31" + part.length(len(topic) + 1 + len(payload)) + topic + b"\0" + payload
+    size = len(topic) + 3 + len(payload)
+    length = _LENGTHS[size] if size < len(_LENGTHS) else part.length(size)
+    return b"\x33%b%b%c%c\0%b" % (length, topic, mid >> 8, mid & 255, payload)
 
 
 def pubacks(mids: "array[int]") -> bytes:
@@ -248,7 +264,9 @@ def _read_other(head: int, body: bytes) -> Packet:
         found, _ = part.properties(body, 2, len(body))
         keepalive = found.get(part.KEEPALIVE)
         keepalive_s = None if keepalive is None else int.from_bytes(keepalive, "big")
-        return Connack(body[1], body[0] & 1 == 1, part.said(found), keepalive_s)
+        window = int.from_bytes(found.get(part.RECEIVE_MAXIMUM, b""), "big") or RECEIVE_MAXIMUM
+        largest = int.from_bytes(found.get(part.PACKET_MAXIMUM, b""), "big") or part.LARGEST_PACKET_BYTES
+        return Connack(body[1], body[0] & 1 == 1, part.said(found), keepalive_s, window, largest)
     if head == _SUBACK:
         found, at = part.properties(body, 2, len(body))
         return Suback((body[0] << 8) + body[1], tuple(body[at:]), part.said(found))

@@ -5,6 +5,8 @@ from typing import Final
 KEPT_USER_PROPERTIES: Final = 16
 FAILURE: Final = 0x80
 """Reasons from here on are refusals."""
+LARGEST_PACKET_BYTES: Final = 268_435_460
+"""The largest packet there can be."""
 
 REASONS: Final = {
     0x80: "unspecified error",

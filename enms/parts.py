@@ -42,12 +42,12 @@ def postgres(settings: Settings) -> "Postgres":
 
 def worker(settings: Settings, share: "Share") -> "WorkerConfig":
     """Return the configuration of the gateway's worker with that share of the machines."""
-    from broker.roles import gateway_user, ingest_user, live_user
+    from broker.roles import gateway_user, ingest_user, live_user, state_user
     from gateway.store import Keeping
     from gateway.worker import WorkerConfig
 
     secrets = SecretFiles(settings.data_dir)
-    users = [user(share.index) for user in (gateway_user, ingest_user, live_user)]
+    users = [user(share.index) for user in (gateway_user, ingest_user, live_user, state_user)]
     if share.first:
         users.append("broker-admin")
     return WorkerConfig(

@@ -3,11 +3,13 @@
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final
 
 from broker.bus import Bus
 from broker.channels import HEALTH, LATEST, MACHINE, REJECTED, STATUS
 from broker.messages import BadMessageError, Machine
+from broker.outlet import Outlet
 from broker.topics import BadTopicError, HealthTopic, LatestTopic, MachineTopic, RejectedTopic
 from gateway.registry import Registry
 from gateway.rejects import Rejects
@@ -15,13 +17,15 @@ from gateway.store import BadValueError, Store, StoreUnavailableError
 
 LOOK_S: Final = 0.1
 REFUSALS_S: Final = 1.0
+SAVED_AT_ONCE: Final = 500
 
 
 class Teller:
     """The one writer of `machine/…`, `latest/…`, `health/…` and `rejected/…`."""
 
-    def __init__(self, bus: Bus, registry: Registry, rejects: Rejects, store: Store) -> None:
+    def __init__(self, bus: Bus, outlet: Outlet, registry: Registry, rejects: Rejects, store: Store) -> None:
         self._bus = bus
+        self._outlet = outlet
         self._statuses = bus.subscribe(STATUS)
         self._registry = registry
         self._rejects = rejects
@@ -41,9 +45,9 @@ class Teller:
         """Look for news ten times a second until cancelled, and listen to what devices say of themselves."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen(), name="statuses")
+            tasks.create_task(self._save_for_ever(), name="machines to the database")
             while True:
                 self.tell(datetime.now(UTC))
-                await self._save_machines()
                 await asyncio.sleep(LOOK_S)
 
     def tell(self, now: datetime) -> None:
@@ -56,12 +60,12 @@ class Teller:
                 # Only its name is known as yet: telling that would undo what it once announced.
                 self._untold[machine.machine] = None
         for latest in news.latest:
-            self._bus.keep(LATEST, LatestTopic(latest.machine), latest)
+            self._outlet.keep(LATEST, LatestTopic(latest.machine), latest)
         for health in news.health:
-            self._bus.keep(HEALTH, HealthTopic(health.machine), health)
+            self._outlet.keep(HEALTH, HealthTopic(health.machine), health)
 
     def _tell_machine(self, machine: Machine) -> None:
-        self._bus.keep(MACHINE, MachineTopic(machine.machine), machine)
+        self._outlet.keep(MACHINE, MachineTopic(machine.machine), machine)
         self._unsaved[machine.machine] = machine
 
     async def run_refusals(self) -> None:
@@ -71,16 +75,25 @@ class Teller:
                 await self._bus.publish(REJECTED, RejectedTopic(told.source), told.message)
             await asyncio.sleep(REFUSALS_S)
 
+    async def _save_for_ever(self) -> None:
+        while True:
+            await self._save_machines()
+            await asyncio.sleep(LOOK_S)
+
     async def _save_machines(self) -> None:
-        for name, machine in list(self._unsaved.items()):
-            try:
-                await self._store.save_machine(machine)
-            except StoreUnavailableError:
-                return
-            except BadValueError:
-                pass
-            if self._unsaved.get(name) is machine:
-                del self._unsaved[name]
+        """Write down what was told, many at once; one by one where the database refuses some of it."""
+        with suppress(StoreUnavailableError):
+            while self._unsaved:
+                some = list(islice(self._unsaved.values(), SAVED_AT_ONCE))
+                try:
+                    await self._store.save_machines(some)
+                except BadValueError:
+                    for machine in some:
+                        with suppress(BadValueError):
+                            await self._store.save_machine(machine)
+                for machine in some:
+                    if self._unsaved.get(machine.machine) is machine:
+                        del self._unsaved[machine.machine]
 
     async def _listen(self) -> None:
         async for delivery in self._statuses:

@@ -11,7 +11,8 @@ import structlog
 from broker.bus import Bus, BusAddress, backoff_s
 from broker.channels import ANNOUNCE, METRIC, TELEMETRY, Channel
 from broker.intake import Intake
-from broker.roles import gateway_user, ingest_user, live_user
+from broker.outlet import Outlet
+from broker.roles import gateway_user, ingest_user, live_user, state_user
 from gateway.ingest import Ingest
 from gateway.live import LiveView
 from gateway.registry import Registry
@@ -52,11 +53,13 @@ class Worker:
         self.bus = Bus(
             config.bus, user, passwords[user], service=user, version=config.version, persistent=True
         )
+        user = state_user(config.share.index)
+        self.outlet = Outlet(config.bus, user, passwords[user])
         user = ingest_user(config.share.index)
         self.intake = self._intake(config, user, TELEMETRY, METRIC, ANNOUNCE)
         self.ingest = Ingest(self.intake, self.store, self.registry, self.rejects)
         self.live = LiveView(lambda: self._live_intake(config), self.ingest, self.registry)
-        self.teller = Teller(self.bus, self.registry, self.rejects, self.store)
+        self.teller = Teller(self.bus, self.outlet, self.registry, self.rejects, self.store)
         self.database = "not connected yet"
         self._ready = asyncio.Event()
 
@@ -72,7 +75,7 @@ class Worker:
 
     def dependencies(self) -> dict[str, str]:
         """Return how each dependency is, `ok` or in words, without asking it now."""
-        connected = self.bus.connected and self.intake.connected
+        connected = self.bus.connected and self.intake.connected and self.outlet.connected
         return {"database": self.database, "broker": "ok" if connected else "not connected"}
 
     def after_start(self, work: Work) -> Work:
@@ -97,7 +100,7 @@ class Worker:
             *more,
         )
         try:
-            async with self.bus, self.intake, asyncio.TaskGroup() as tasks:
+            async with self.bus, self.intake, self.outlet, asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(work(), name=name) for name, work in jobs]
                 await stop.wait()
                 log.info("stopping")

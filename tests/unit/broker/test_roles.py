@@ -3,16 +3,16 @@
 import pytest
 
 from broker.dynsec import initial_config
-from broker.roles import MOST_WORKERS, SERVICES, Role, gateway_user, ingest_user, live_user
+from broker.roles import MOST_WORKERS, SERVICES, Role, gateway_user, ingest_user, live_user, state_user
 
 PASSWORDS = dict.fromkeys(SERVICES, "secret")
 
 
 def test_the_first_worker_has_the_plain_names_and_each_other_its_own() -> None:
-    users = (gateway_user, ingest_user, live_user)
-    assert [user(0) for user in users] == ["gateway", "gateway-ingest", "gateway-live"]
+    users = (gateway_user, ingest_user, live_user, state_user)
+    assert [user(0) for user in users] == ["gateway", "gateway-ingest", "gateway-live", "gateway-state"]
     names = {user(worker) for user in users for worker in range(MOST_WORKERS)}
-    assert len(names) == 3 * MOST_WORKERS
+    assert len(names) == 4 * MOST_WORKERS
     assert all(SERVICES[name] is Role.GATEWAY for name in names)
 
 

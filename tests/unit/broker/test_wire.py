@@ -40,7 +40,7 @@ others = st.sampled_from(
         (b"\x20\x03\x01\x00\x00", wire.Connack(0, session_present=True)),
         (
             b"\x20\x0b\x00\x00\x08\x13\x00\x0a\x21\x00\x14\x24\x01",
-            wire.Connack(0, session_present=False, keepalive_s=10),
+            wire.Connack(0, session_present=False, keepalive_s=10, receive_maximum=20),
         ),
         (b"\x20\x08\x00\x87\x05\x1f\x00\x02no", wire.Connack(0x87, session_present=False, text="no")),
         (b"\x90\x05\x00\x07\x00\x01\x87", wire.Suback(7, (1, 0x87))),
