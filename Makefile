@@ -1,6 +1,6 @@
 # make run     set up what is missing, then start everything with the simulated factory
 # make test    set up what is missing, then run every test
-# make faults  what is killed, cut off, late, wrong: the promises at full length (about half an hour)
+# make faults  what is killed, cut off, late, wrong: the promises at full length (over an hour)
 # make check   style, types, generated files, the page, compose
 # make setup   set up only; make clean removes what was set up in this folder
 #
