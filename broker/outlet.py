@@ -28,6 +28,8 @@ WINDOW: Final = 500
 """So many messages of QoS 1 may be under way, unless the broker takes fewer."""
 AT_ONCE: Final = 100
 """So many packets make one write, a millisecond of work before others get their turn."""
+AT_ONCE_BYTES: Final = 256 * 1024
+"""After so many bytes a write takes no further packet."""
 STOP_S: Final = 0.7
 CLOSE_S: Final = 0.2
 _HEAD_BYTES: Final = 8  # of a packet at most, besides topic and payload
@@ -156,21 +158,22 @@ class Outlet:
         """Write what is dirty, as much of it as one write, the window and the connection take."""
         self._turn = None
         link = self._link
-        if link is None or not link.up:
+        if link is None or not link.up or link.choked:
             return
         dirty, mids = self._dirty, self._mids
-        if link.choked:
-            return
         packets: list[bytes] = []
+        room_bytes = AT_ONCE_BYTES
         for name, one in list(islice(dirty.items(), AT_ONCE)):
-            if one.qos and not mids:
+            if room_bytes <= 0 or (one.qos and not mids):
                 break
             del dirty[name]
             if self._fits(one, link):
                 mid = mids.pop() if one.qos else 0
                 if mid:
                     self._unanswered[mid] = one
-                packets.append(wire.retain(one.topic, one.payload or b"", mid))
+                packet = wire.retain(one.topic, one.payload or b"", mid)
+                packets.append(packet)
+                room_bytes -= len(packet)
         link.write(b"".join(packets))
         if dirty and mids:
             self._soon()

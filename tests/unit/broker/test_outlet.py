@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -32,6 +33,8 @@ class HandBroker:
         self.goodbyes = 0
         self.open: set[int] = set()
         self.most_open = 0
+        self.reading = asyncio.Event()
+        self.reading.set()
         self._busy = 0
         self._writer: asyncio.StreamWriter
 
@@ -50,6 +53,7 @@ class HandBroker:
         self._writer = writer
         try:
             while True:
+                await self.reading.wait()
                 head = (await reader.readexactly(1))[0]
                 size = shift = 0
                 while True:
@@ -248,6 +252,33 @@ async def test_state_of_qos_0_needs_no_answer() -> None:
         await broker.until(lambda: len(broker.got) == 300)
         assert not outlet.pending
     assert {(one.qos, one.mid) for one in broker.got} == {(0, 0)}
+
+
+async def test_while_the_broker_does_not_read_little_is_written_and_the_newest_wins() -> None:
+    broker = HandBroker()
+    text = "x" * 10_000
+    topics, rounds = 300, 60
+    async with broker.outlet() as outlet:
+        broker.reading.clear()
+        tracemalloc.start()
+        try:
+            for number in range(topics * rounds):  # 180 MB
+                one = Expected(machine="press-7", ts=NOW, operating_state=f"{text}{number}", score=0.5)
+                outlet.keep(EXPECTED, ExpectedTopic(f"press-{number % topics}"), one)
+                if number % 20 == 0:
+                    await asyncio.sleep(0)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert outlet.pending == topics
+        assert peak < 15_000_000
+        broker.reading.set()
+        last = {
+            f"enms/expected/press-{n}".encode(): f"{text}{topics * (rounds - 1) + n}" for n in range(topics)
+        }
+        await broker.until(lambda: not outlet.pending)
+    assert {one.topic: decode(Expected, one.payload).operating_state for one in broker.got} == last
+    assert len(broker.got) < topics * rounds / 5
 
 
 async def test_an_event_is_not_kept() -> None:
