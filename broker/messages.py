@@ -348,7 +348,7 @@ AnyMessage = TypeVar("AnyMessage", bound=Message)
 _encoder = msgspec.json.Encoder()
 # msgspec writes as many digits as it needs; the contract is three, always.
 # A whole string is matched, from its opening quote, so that a text in which a time stands is left alone.
-# The end is looked for first, and what is before it then: `Z"` is rare, so this takes a fifth of the time.
+# The end is looked for first, and what is before it then: `Z"` is rare, so this takes a quarter of the time.
 _TIME = rb'(?<!\\)"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d'
 _MICROSECONDS = re.compile(rb'Z"(?<=' + _TIME + rb'\.\d{6}Z")')
 _SECONDS = re.compile(rb'Z"(?<=' + _TIME + rb'Z")')

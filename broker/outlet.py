@@ -1,7 +1,7 @@
 """Retained state, sent fast: many topics of which only the newest value counts.
 
 An `Outlet` outlives its connections as a `broker.bus.Bus` does, and `keep` means the same on both; this
-one costs a tenth, for those who keep thousands of topics a second.
+one costs a fraction of it, for those who keep thousands of topics a second.
 """
 
 import asyncio
