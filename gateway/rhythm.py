@@ -19,7 +19,8 @@ PAUSE_S: Final = 3600.0
 PAUSE_PERIODS: Final = 20
 NEW_PERIOD_STEPS: Final = 3
 
-_TOLERANCE: Final = 0.5
+_TOLERANCE: Final = 0.3
+_HELD_UP: Final = 0.5
 _MEMORY_STEPS: Final = 10
 _MOST_STEADY: Final = 20
 _OFF_BEAT: Final = 3  # what a step out of rhythm takes from the steadiness
@@ -46,7 +47,7 @@ class Rhythm:
             self._begin(at_s, timed=timed)
             return
         step_s, beat_s = at_s - newest_s, self._beat_s
-        if self._open and step_s < _TOLERANCE * beat_s:
+        if self._open and step_s < _HELD_UP * beat_s:
             # It was only held up on its way.
             self._open -= 1
             self.missed -= 1
