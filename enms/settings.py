@@ -84,8 +84,8 @@ class Settings(BaseSettings):
         # A late reading of a day whose minutes are gone would make its hour from what came late alone.
         if self.keep_minutes_days and not 0 < self.keep_days <= self.keep_minutes_days:
             msg = (
-                f"keep_minutes_days {self.keep_minutes_days} needs a keep_days from 1 to that: minutes are kept at "
-                "least as long as readings"
+                f"keep_minutes_days {self.keep_minutes_days} needs a keep_days from 1 to that: "
+                "minutes are kept at least as long as readings"
             )
             raise ValueError(msg)
         return self
