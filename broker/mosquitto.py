@@ -20,7 +20,7 @@ RULES: Final = "dynamic-security.json"
 # same message for ever, while ingest says what is wrong with it.
 MAX_PACKET_BYTES: Final = 4 * 1024 * 1024
 MAX_QUEUED: Final = 2_000_000
-INFLIGHT: Final = 2000
+INFLIGHT: Final = 8000
 
 _CONF: Final = """\
 # Written by enms at every start; change it there.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gateway.ingest import Counts
+from gateway.committing import Counts
 
 
 @dataclass(frozen=True, slots=True)

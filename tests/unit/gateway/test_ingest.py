@@ -9,8 +9,8 @@ import pytest
 from fixtures.deliveries import NOW, Deliveries
 
 from broker.telemetry import Number
-from gateway import ingest as module
-from gateway.ingest import Ingest
+from gateway import committing as module
+from gateway.ingest import AT_ONCE, Ingest
 from gateway.registry import Registry
 from gateway.rejects import Rejects
 from gateway.store import (
@@ -39,6 +39,7 @@ class Twin:
         self.away = False
         self.slow_above = 10**9
         self.tells_which = False
+        self.slow_first: asyncio.Event | None = None
         self.asked = 0
 
     async def redeliveries(self, session: str) -> dict[int, int]:
@@ -55,6 +56,9 @@ class Twin:
     async def write(self, batch: Batch) -> Written:
         self.asked += 1
         await asyncio.sleep(0)
+        wait, self.slow_first = self.slow_first, None
+        if wait is not None:
+            await wait.wait()
         if self.away:
             raise StoreUnavailableError("the database is away: on purpose")
         if len(batch.rows) > self.slow_above:
@@ -163,21 +167,38 @@ async def test_nothing_is_acknowledged_while_the_database_is_away_and_all_of_it_
     assert bench.rejects.total == {"database": 1}
 
 
-async def test_only_the_next_batch_is_read_while_the_database_is_away(
+async def test_no_more_than_a_few_batches_are_read_while_the_database_is_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "backoff_s", lambda _attempt, _jitter: 0.01)
     bench = Bench()
     bench.store.away = True
+    async with bench.running():
+        for number in range(1, AT_ONCE + 2):
+            await bench.take(row(number, number))
+            await bench.until(lambda number=number: bench.ingest.counts.messages == number)  # type: ignore[misc]
+        await bench.take(row(99, 99))
+        asked = bench.store.asked
+        await bench.until(lambda: bench.store.asked >= asked + 5 * AT_ONCE)
+        assert bench.ingest.counts.messages == AT_ONCE + 1
+        bench.store.away = False
+        await bench.all_acked()
+
+
+async def test_batches_that_are_stored_out_of_order_are_acknowledged_in_their_order() -> None:
+    bench = Bench()
     await bench.take(row(1, 1))
     async with bench.running():
-        await bench.until(lambda: bench.store.asked >= 2)
+        await bench.until(lambda: bench.ingest.counts.batches == 1)
+        go_on = bench.store.slow_first = asyncio.Event()
         await bench.take(row(2, 2))
-        await bench.until(lambda: bench.ingest.counts.messages == 2)
+        await bench.until(lambda: bench.store.asked == 2)
         await bench.take(row(3, 3))
-        asked = bench.store.asked
-        await bench.until(lambda: bench.store.asked >= asked + 5)
-        assert bench.ingest.counts.messages == 2
+        await bench.until(lambda: len(bench.store.held) == 2)
+        assert sorted(bench.store.held.values()) == [1, 3]
+        assert bench.intake.acked == [1]
+        go_on.set()
+        await bench.all_acked()
 
 
 async def test_the_same_message_again_changes_nothing() -> None:
