@@ -135,7 +135,7 @@ class Gateway(Worker):
 async def run(config: WorkerConfig, web: WebConfig | None) -> None:
     """Run until SIGTERM or SIGINT: the gateway, or without `web` another worker beside it."""
     # Messages come and go by the ten thousand a second and none of them in a circle: looking for circles as
-    # often as Python does by default costs a tenth of the time.
+    # often as Python does by default costs a fifth of the time.
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 50, 50)
     stop = asyncio.Event()
