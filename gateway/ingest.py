@@ -60,7 +60,7 @@ class Ingest:
                     await self._under_way.popleft()
                 async with self._open:
                     await self._follow(batch.connection)
-                    fresh = [one for one in taken if self._is_fresh(one)]
+                    fresh = [one for one in map(self._fresh, taken) if one is not None]
                     before = self._under_way[-1] if self._under_way else None
                     settling = self._settle(batch, fresh, self._remember_packet_ids(batch, fresh), before)
                     self._under_way.append(tasks.create_task(settling, name="batch"))
@@ -104,17 +104,21 @@ class Ingest:
                 await self._store.forget_redeliveries(self._intake.username)
         self._connection = connection
 
-    def _is_fresh(self, one: Taken) -> bool:
-        """Whether a message is not stored yet, where it has no time of its own that would tell."""
+    def _fresh(self, one: Taken) -> Taken | None:
+        """Return what of a message is to be stored, where it has no time of its own that would tell.
+
+        Of one that is stored already only its number is, again: its source sends it because it has heard of
+        no mark yet.
+        """
         if one.untimed is None:
-            return True
+            return one
         machine = one.parsed.machine
         again = one.message.again and self._committed.has(one.message.mid, one.untimed)
         if again or any(self._stored.has(machine, number) for number in one.numbers):
             self.counts.again_ignored += 1
-            return False
+            return Taken(one.message, Parsed(machine=machine), one.numbers, None) if one.numbers else None
         self._stored.note(machine, one.numbers)
-        return True
+        return one
 
     def _remember_packet_ids(self, batch: IncomingBatch, fresh: list[Taken]) -> int | None:
         """Note the untimed as committed; return how many packet ids the database is to count, None if none.

@@ -104,3 +104,15 @@ async def test_no_machine_numbers_messages_in_the_name_of_another() -> None:
         await bench.all_acked()
     assert bench.store.numbers == []
     assert bench.ingest.counts.readings == 2
+
+
+async def test_the_number_of_a_message_that_is_stored_already_is_noted_again() -> None:
+    told = (("client", "line-3"), ("boot", "a-boot"), ("seq", "7"))
+    bench = Bench()
+    await bench.take({"a": 1}, user=told)
+    async with bench.running():
+        await bench.all_acked()
+        await bench.take({"a": 1}, user=told)
+        await bench.all_acked()
+    assert bench.ingest.counts.readings == 1
+    assert bench.store.numbers == [Number("line-3", "a-boot", 7)] * 2
