@@ -55,6 +55,7 @@ _COMMANDERS: Final = (
     *every(Role.ENGINEER, Role.FLOWS, user=OWN, service="alarms"),
     *every(Role.ENGINEER, Role.FLOWS, user=OWN, service="detector"),
     *every(Role.ENGINEER, user=OWN, service="simulator"),
+    *every(Role.GATEWAY, user=OWN, service="detector"),
     *every(Role.VOICE, user=OWN, service="alarms", verb="acknowledge"),
 )
 
@@ -276,7 +277,7 @@ REPLY = Channel(
     qos=1,
     retain=False,
     writers=every(*_SERVICES),
-    readers=every(*PEOPLE, Role.FLOWS, Role.VOICE, Role.DEVICE, user=OWN),
+    readers=every(*PEOPLE, Role.FLOWS, Role.VOICE, Role.DEVICE, Role.GATEWAY, user=OWN),
     text="The answer to a command: ok and result, or an error.",
     expiry_s=30,
 )

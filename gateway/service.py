@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from broker.asking import Asking
 from broker.dynsec import BrokerAdmin, BrokerAdminError
 from gateway.accounts import Accounts
 from gateway.commands import GatewayCommands
@@ -52,6 +53,7 @@ class Gateway(Worker):
         self.roster = Roster(self.registry, self.bus, config.share)
         self.episodes = Episodes(self.bus, self.store)
         self.commands = GatewayCommands(self.bus, self.store)
+        self.orders = Asking(self.bus)
         self.watermarks = Watermarks(self.bus, self.store, self._is_machine)
         self.roller = Roller(self.store)
         self.accounts = Accounts(self.store, self.admin)
@@ -74,6 +76,7 @@ class Gateway(Worker):
                 ("other workers", self.roster.run),
                 ("episodes", self.after_start(self.episodes.run)),
                 ("commands", self.commands.run),
+                ("answers", self.orders.run),
                 ("watermarks", self.after_start(self.watermarks.run)),
                 ("rollups", self.after_start(self.roller.run)),
                 ("session reaper", self.after_start(self._reap)),
@@ -99,6 +102,7 @@ class Gateway(Worker):
             registry=self.registry,
             roster=self.roster,
             rejects=self.rejects,
+            orders=self.orders,
             status=GatewayStatus(self.dependencies, self.ingest.counts, lambda: self.watermarks.missing),
             version=config.version,
             root=config.bus.root,

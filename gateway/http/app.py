@@ -9,6 +9,7 @@ from starlette.staticfiles import StaticFiles
 
 from gateway.http import (
     problems,
+    routes_detect,
     routes_export,
     routes_import,
     routes_machines,
@@ -37,7 +38,14 @@ def create_app(ctx: Context) -> FastAPI:
     problems.install(app)
     app.state.exports = routes_export.Exports()
     app.state.importer = Importer(ctx.store, ctx.roster, ctx.rejects)
-    for routes in (routes_system, routes_machines, routes_session, routes_export, routes_import):
+    for routes in (
+        routes_system,
+        routes_machines,
+        routes_detect,
+        routes_session,
+        routes_export,
+        routes_import,
+    ):
         app.include_router(routes.router, prefix=API)
     describe(app)
     app.add_middleware(Guard, policy=_policy)

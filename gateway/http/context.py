@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
+from broker.asking import Asking
 from broker.roles import Role
 from gateway.accounts import Accounts, Who
 from gateway.http.problems import ProblemError
@@ -22,13 +23,17 @@ CSRF_HEADER: Final = "X-EnMS"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """Handed to the application once. `service_tokens` are the bearer tokens of our own processes by name."""
+    """Handed to the application once.
+
+    `orders` go to other services; `service_tokens` are the bearer tokens of our own processes by name.
+    """
 
     store: Store
     accounts: Accounts
     registry: Registry
     roster: Roster
     rejects: Rejects
+    orders: Asking
     status: GatewayStatus
     version: str
     root: str
