@@ -103,8 +103,7 @@ class Live:
             for live in self.machines.values()
             if live.tracker is not None
             and live.tracker.open
-            and now_s - live.arrived_s
-            > max(ALONE_S, live.tracker.tuning.hole_windows * live.tracker.model.span_s)
+            and now_s - live.arrived_s > max(ALONE_S, live.tracker.model.patience.hole_s)
         ]
 
 

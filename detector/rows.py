@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.config import Tuning
+from detector.tuning import Tuning
 
 Floats = NDArray[np.float64]
 
@@ -55,6 +55,11 @@ def usual_period_s(ts_s: Floats) -> float:
     return float(common[np.searchsorted(covered, 0.5 * covered[-1])])
 
 
+def shortest_span_s(period_s: float, tuning: Tuning) -> float:
+    """Return the window of rows that come every `period_s`, before a model has found its own."""
+    return max(tuning.residual.window_s, tuning.residual.window_rows_least * period_s)
+
+
 def thinned(rows: Rows, tuning: Tuning) -> Rows:
     """Return the rows at their usual period, and of those no more than `train_rows_most`.
 
@@ -66,7 +71,8 @@ def thinned(rows: Rows, tuning: Tuning) -> Rows:
     if np.min(np.diff(rows.ts_s)) < 0.5 * period_s:
         rows = _one_each(rows, period_s)
     longer_s = min(
-        tuning.window_s / tuning.window_rows_least, period_s * np.ceil(len(rows) / tuning.train_rows_most)
+        tuning.residual.window_s / tuning.residual.window_rows_least,
+        period_s * np.ceil(len(rows) / tuning.train_rows_most),
     )
     if longer_s > period_s:
         rows = _one_each(rows, longer_s)

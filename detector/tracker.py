@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from detector.config import Tuning
-from detector.models import Explanation, Model
+from detector.models import Explanation, Follower, Model
 from detector.rows import Rows, thinned
 from detector.states import high_power_kw, operating_state, power_metric
 from detector.verdict import Episode, Seen, Told, Verdict, step, vanish
-from detector.windows import LiveRow, Window
+from detector.windows import LiveRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ class Tracker:
     said: dict[str, str] = field(default_factory=dict)
     refits: int = 0
     high_kw: float | None = None
-    _window: Window = field(init=False)
+    _follower: Follower = field(init=False)
+    _last: tuple[float, np.ndarray] = field(init=False)
     _verdict: Verdict = field(init=False)
     _fresh: list[tuple[float, np.ndarray]] = field(default_factory=list)
     _since_refit: int = 0
     _remembered_s: float = -np.inf
     _explained: Explanation | None = None
-    _settled_at_s: float = -np.inf
 
     @classmethod
     def start(cls, machine: str, model: Model, version: str, past: Rows, tuning: Tuning) -> "Tracker":
@@ -57,7 +57,7 @@ class Tracker:
         return tracker
 
     def __post_init__(self) -> None:
-        self._window = Window(self.model.metrics)
+        self._follower = self.model.follow()
         self._verdict = Verdict(self.machine)
         if len(self.memory):
             self._remembered_s = float(self.memory.ts_s[-1])
@@ -83,21 +83,18 @@ class Tracker:
 
     def warm(self, row: LiveRow) -> None:
         """Fill window and memory with a row of the past, without a verdict."""
-        self._window.add(row, self.model.span_s)
-        self._remember(row, self._score(self._window.rows))
+        self._remember(row, self._score(row))
 
     def take(self, row: LiveRow, *, explain: bool = False) -> Looked:
         """Score one row, later than all before, and step the verdict; explained when asked or suspicious."""
-        self._window.add(row, self.model.span_s)
-        rows = self._window.rows
-        score = self._score(rows)
+        score = self._score(row)
         explanation = None
         if explain or score >= 1.0 or self.open:
-            explanation = self.model.explain(rows)
+            explanation = self._follower.explain()
         metric = explanation.views[0].metric if explanation and explanation.views else self.model.metrics[0]
-        held = row.ts_s < self._settled_at_s
+        held = self._follower.held
         seen = Seen(row.ts_s, score, metric, self._excess_kw(explanation), held)
-        self._verdict, told = step(self._verdict, seen, self.model.span_s, self.tuning, self.model.patience_s)
+        self._verdict, told = step(self._verdict, seen, self.model.patience)
         self._remember(row, score)
         if explanation is not None and explanation.views:
             self._explained = explanation
@@ -135,19 +132,19 @@ class Tracker:
         surplus = max(0, len(memory) - self.tuning.memory_rows)
         self.memory = memory.cut(surplus)
         self.settled = max(0, self.settled - surplus)
-        newest = self._window.rows.ts_s[-1] - self.tuning.left_out_windows * self.model.span_s
+        newest = self._last[0] - self.tuning.left_out_windows * self.model.span_s
         until = int(np.searchsorted(self.memory.ts_s, newest, side="right"))
         return self.memory.cut(0, max(self.settled, until))
 
     def adopt(self, model: Model) -> None:
         """Go on with a refitted model of the same metrics; an open episode stays open."""
         self.model = model
+        self._follower = model.follow(self._follower)
         self.refits += 1
 
-    def _score(self, rows: Rows) -> float:
-        """Score the last row; NaN until what the model saw earlier has calmed down."""
-        self._settled_at_s = max(self._settled_at_s, self.model.settled_at_s(rows))
-        return float("nan") if rows.ts_s[-1] < self._settled_at_s else float(self.model.score(rows)[-1])
+    def _score(self, row: LiveRow) -> float:
+        self._last = row.ts_s, row.of(self.model.metrics)
+        return self._follower.take(*self._last)
 
     def _remember(self, row: LiveRow, score: float) -> None:
         if row.ts_s - self._remembered_s < 0.75 * self.model.period_s:
@@ -155,7 +152,7 @@ class Tracker:
         self._remembered_s = row.ts_s
         self._since_refit += 1
         if not score >= 1.0:
-            self._fresh.append((row.ts_s, self._window.rows.values[-1].copy()))
+            self._fresh.append(self._last)
 
     def _excess_kw(self, explanation: Explanation | None) -> float | None:
         power = power_metric(self.model.metrics)

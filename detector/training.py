@@ -10,7 +10,7 @@ import numpy as np
 from broker.messages import ModelCard, Training
 from detector.config import DetectorConfig, Tuning
 from detector.models import Model, TooFewRowsError, learn_best
-from detector.rows import Rows, thinned, usual_period_s
+from detector.rows import Rows, shortest_span_s, thinned, usual_period_s
 
 MODEL: Final = "normal"
 """The name of the model of what is normal, a level of its topics."""
@@ -73,7 +73,7 @@ def learnable(rows: Rows, episodes: tuple[tuple[float, float], ...], train_rows:
     """
     if not len(rows):
         return rows
-    span_s = max(tuning.window_s, tuning.window_rows_least * usual_period_s(rows.ts_s))
+    span_s = shortest_span_s(usual_period_s(rows.ts_s), tuning)
     calm = np.ones(len(rows), bool)
     for started_s, ended_s in episodes:
         calm &= ~((rows.ts_s >= started_s - span_s) & (rows.ts_s <= ended_s))

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from detector.config import Tuning
 from detector.kinds import severity
+from detector.models.base import Patience
 
 UPDATE_S: Final = 30.0
 Phase = Literal["opened", "updated", "closed"]
@@ -78,29 +78,25 @@ def anomaly_id(machine: str, started_s: float, metric: str) -> str:
     return hashlib.sha256(f"{machine}|{start}|{metric}".encode()).hexdigest()[:20]
 
 
-def step(
-    verdict: Verdict, seen: Seen, span_s: float, tuning: Tuning, patience_s: float = 0.0
-) -> tuple[Verdict, list[Told]]:
+def step(verdict: Verdict, seen: Seen, patience: Patience) -> tuple[Verdict, list[Told]]:
     """Take one row in order of time; return the new verdict and what is to be told.
 
-    Opens after `patience_rows` rows in a row at or above the threshold, the last of them `patience_s` after
-    the first at the least, and counts from the first. Closes when the score has stayed below `calm_ratio`
-    for `calm_windows` windows. A row without a score changes nothing, but that in a change-over what was
-    above or calm before counts no more. After a hole of `hole_windows` windows an open episode is closed as
-    of its last row.
+    An episode opens and closes as `patience` says, and counts from the first row that was above the
+    threshold. A row without a score changes nothing, but that in a change-over what was above or calm
+    before counts no more. After a hole an open episode is closed as of its last row.
     """
     told: list[Told] = []
-    if verdict.last_s is not None and seen.ts_s - verdict.last_s > tuning.hole_windows * span_s:
+    if verdict.last_s is not None and seen.ts_s - verdict.last_s > patience.hole_s:
         verdict, told = vanish(verdict)
     if seen.score != seen.score:
         verdict = replace(verdict, last_s=seen.ts_s)
         return (replace(verdict, above_s=None, above_rows=0, calm_s=None) if seen.held else verdict), told
     hours = (seen.ts_s - verdict.last_s) / 3600.0 if verdict.last_s is not None else 0.0
-    verdict = _count(verdict, seen, tuning)
+    verdict = _count(verdict, seen, patience)
     if verdict.episode is None:
-        verdict, more = _maybe_open(verdict, seen, span_s, tuning, patience_s)
+        verdict, more = _maybe_open(verdict, seen, patience)
     else:
-        verdict, more = _go_on(verdict, verdict.episode, seen, hours, span_s * tuning.calm_windows)
+        verdict, more = _go_on(verdict, verdict.episode, seen, hours, patience.calm_s)
     return verdict, told + more
 
 
@@ -112,7 +108,7 @@ def vanish(verdict: Verdict) -> tuple[Verdict, list[Told]]:
     return fresh, [Told("closed", verdict.episode, verdict.last_s)]
 
 
-def _count(verdict: Verdict, seen: Seen, tuning: Tuning) -> Verdict:
+def _count(verdict: Verdict, seen: Seen, patience: Patience) -> Verdict:
     above = seen.score >= 1.0
     first = verdict.above_s if verdict.above_s is not None else seen.ts_s
     calm = verdict.calm_s if verdict.calm_s is not None else seen.ts_s
@@ -122,17 +118,15 @@ def _count(verdict: Verdict, seen: Seen, tuning: Tuning) -> Verdict:
         above_s=first if above else None,
         above_rows=verdict.above_rows + 1 if above else 0,
         above_highest=max(verdict.above_highest, seen.score) if above else 0.0,
-        calm_s=calm if seen.score < tuning.calm_ratio else None,
+        calm_s=calm if seen.score < patience.calm_ratio else None,
         low_s=seen.ts_s if seen.score < 0.5 or verdict.low_s is None else verdict.low_s,  # noqa: PLR2004
     )
 
 
-def _maybe_open(
-    verdict: Verdict, seen: Seen, span_s: float, tuning: Tuning, patience_s: float
-) -> tuple[Verdict, list[Told]]:
-    if verdict.above_rows < tuning.patience_rows or verdict.above_s is None:
+def _maybe_open(verdict: Verdict, seen: Seen, patience: Patience) -> tuple[Verdict, list[Told]]:
+    if verdict.above_rows < patience.rows or verdict.above_s is None:
         return verdict, []
-    if seen.ts_s - verdict.above_s < patience_s:
+    if seen.ts_s - verdict.above_s < patience.least_s:
         return verdict, []
     started = verdict.above_s
     episode = Episode(
@@ -142,7 +136,8 @@ def _maybe_open(
         highest=verdict.above_highest,
         told_s=seen.ts_s,
         told_severity=severity(verdict.above_highest),
-        rise_windows=(started - (verdict.low_s if verdict.low_s is not None else started)) / span_s,
+        rise_windows=(started - (verdict.low_s if verdict.low_s is not None else started))
+        / patience.window_s,
         excess_kwh=None if seen.excess_kw is None else seen.excess_kw * (seen.ts_s - started) / 3600.0,
     )
     return replace(verdict, episode=episode, calm_s=None), [Told("opened", episode, seen.ts_s)]

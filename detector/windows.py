@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from detector.features import window_edge_s
-from detector.rows import Rows
+from detector.rows import Floats, Rows
 
 JOIN_S: Final = 0.5
 """Readings this near in time are one row, when a device sends each metric by itself."""
@@ -24,6 +24,10 @@ class LiveRow:
 
     ts_s: float
     values: Mapping[str, float]
+
+    def of(self, metrics: tuple[str, ...]) -> Floats:
+        """Return the values of these metrics (metrics), NaN where there is none."""
+        return np.array([self.values.get(metric, np.nan) for metric in metrics])
 
 
 @dataclass(slots=True)
@@ -82,14 +86,14 @@ class Window:
         self._values = np.empty((256, len(metrics)))
         self._first = self._end = 0
 
-    def add(self, row: LiveRow, span_s: float) -> None:
+    def add(self, ts_s: float, values: Floats, span_s: float) -> None:
         """Add a row, which must be later than the newest, and drop what is older than `span_s` before it."""
         if self._end == len(self._ts_s):
             self._make_room()
-        self._ts_s[self._end] = row.ts_s
-        self._values[self._end] = [row.values.get(metric, np.nan) for metric in self.metrics]
+        self._ts_s[self._end] = ts_s
+        self._values[self._end] = values
         self._end += 1
-        oldest_s = window_edge_s(row.ts_s, span_s)
+        oldest_s = window_edge_s(ts_s, span_s)
         while self._ts_s[self._first] <= oldest_s or self._end - self._first > ROWS_MOST:
             self._first += 1
 

@@ -1,10 +1,18 @@
 """Models of what is normal for a machine. One contract, one suite of checks over all."""
 
-from detector.config import Tuning
-from detector.models.base import Explanation, MetricView, Model, TooFewRowsError, WrongModelError
+from detector.models.base import (
+    Explanation,
+    Follower,
+    MetricView,
+    Model,
+    Patience,
+    TooFewRowsError,
+    WrongModelError,
+)
 from detector.models.regimes import RegimesModel
 from detector.models.residual import ResidualModel
 from detector.rows import Rows
+from detector.tuning import Tuning
 
 KINDS: dict[str, type[Model]] = {kind.kind: kind for kind in (ResidualModel, RegimesModel)}
 """Every kind of model there is, by the name it is stored under."""
@@ -12,8 +20,10 @@ KINDS: dict[str, type[Model]] = {kind.kind: kind for kind in (ResidualModel, Reg
 __all__ = [
     "KINDS",
     "Explanation",
+    "Follower",
     "MetricView",
     "Model",
+    "Patience",
     "RegimesModel",
     "ResidualModel",
     "TooFewRowsError",

@@ -5,18 +5,27 @@ So the rows of a change-over are left out of learning, and say nothing when they
 window still reaches back to it, and after that for as long as training shows the machine takes to calm down.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.config import Tuning
-from detector.models.base import Explanation, Model, TooFewRowsError, WrongModelError
+from detector.models.base import (
+    Explanation,
+    Follower,
+    Patience,
+    TooFewRowsError,
+    WindowFollower,
+    WindowModel,
+    WrongModelError,
+    metrics_in,
+)
 from detector.models.residual import ResidualModel
 from detector.models.splitting import regimes_of, split_kw, steady_s
 from detector.rows import Floats, Rows
 from detector.states import power_metric
+from detector.tuning import Tuning
 
 SETTLE_S: tuple[float, ...] = (300.0, 600.0, 900.0, 1200.0, 1800.0, 2700.0, 3600.0)
 """How long after a change-over a regime may need to calm down."""
@@ -31,7 +40,7 @@ HELD_MOST = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class RegimesModel(Model):
+class RegimesModel(WindowModel):
     """`edges_kw` (regimes - 1) rise; `parts` and `settle_s` are by regime, `whole` learnt from all rows.
 
     A part is None where a regime has too few rows of its own: then `whole` judges it.
@@ -65,6 +74,11 @@ class RegimesModel(Model):
         return self.whole.span_s
 
     @property
+    def reach_s(self) -> float:  # type: ignore[override]
+        """Return for how long a change-over may say nothing, and a window."""
+        return self.span_s + float(self.settle_s.max()) if self.splits else self.span_s
+
+    @property
     def features(self) -> tuple[str, ...]:  # type: ignore[override]
         """Return the names of the statistics of the whole, then of each regime that has its own model."""
         own = [f"regime{at}.{name}" for at, part in enumerate(self.parts) if part for name in part.features]
@@ -81,7 +95,7 @@ class RegimesModel(Model):
         if not len(edges_kw):
             return alone
         regimes = regimes_of(powers_kw, edges_kw)
-        age_s = steady_s(rows.ts_s, regimes, tuning.hole_windows * whole.span_s, begun=False)
+        age_s = steady_s(rows.ts_s, regimes, whole.patience.hole_s, begun=False)
         learnt = [
             _learn_regime(rows, age_s, regimes == regime, whole, tuning)
             for regime in range(len(edges_kw) + 1)
@@ -117,20 +131,22 @@ class RegimesModel(Model):
         last = regimes_of(self._power_kw(rows), self.edges_kw)[-1]
         return self._of(int(last)).explain(rows)
 
-    def settled_at_s(self, rows: Rows) -> float:
-        """Return when the last change-over in these rows will have calmed down."""
-        if not self.splits:
-            return -np.inf
-        regimes = regimes_of(self._power_kw(rows), self.edges_kw)
-        changes = np.flatnonzero(np.diff(regimes))
-        if not len(changes):
-            return -np.inf
-        return float(rows.ts_s[changes[-1] + 1] + self.settle_s[regimes[-1]])
+    def follow(self, before: Follower | None = None) -> "RegimesFollower":
+        """Return a follower that remembers the last change-over longer than its window reaches."""
+        return RegimesFollower(self, before)
 
     @property
-    def patience_s(self) -> float:
+    def patience(self) -> Patience:  # type: ignore[override]
         """Wait for two rows of training more: its other metrics may change over before the power does."""
-        return 2.0 * self.period_s if self.splits else 0.0
+        return replace(self.whole.patience, least_s=2.0 * self.period_s if self.splits else 0.0)
+
+    def regime_of(self, values: Floats, before: int | None) -> int | None:
+        """Return the regime of one row of values (metrics): `before` where it has no power."""
+        power = power_metric(self.metrics)
+        power_kw = np.nan if power is None else values[self.metrics.index(power)]
+        return (
+            int(np.searchsorted(self.edges_kw, power_kw, side="right")) if np.isfinite(power_kw) else before
+        )
 
     def _power_kw(self, rows: Rows) -> Floats:
         return _power_kw(rows, power_metric(self.metrics))
@@ -160,16 +176,41 @@ class RegimesModel(Model):
             msg = f"{edges_kw.shape} edges do not fit {settle_s.shape} regimes; train again"
             raise WrongModelError(msg)
         models = {name: ResidualModel.unpack(_under(name, arrays), own) for name, own in packed.items()}
-        if any(list(model.metrics) != list(_names(facts)) for model in models.values()):
+        if any(model.metrics != metrics_in(facts) for model in models.values()):
             msg = "the models of the regimes know other metrics; train again"
             raise WrongModelError(msg)
         parts = tuple(models.get(str(at)) for at in range(len(settle_s)))
         return cls(models["whole"], edges_kw, settle_s, parts)
 
 
-def _names(facts: dict[str, object]) -> tuple[object, ...]:
-    names = facts.get("metrics")
-    return tuple(names) if isinstance(names, (list, tuple)) else ()
+class RegimesFollower(WindowFollower):
+    """Knows since when the machine is in its regime; `model` scores the window of `span_s`."""
+
+    def __init__(self, model: RegimesModel, before: Follower | None = None) -> None:
+        super().__init__(model, before)
+        self._regimes = model
+        self._regime: int | None = None
+        self._since_s = -np.inf
+        for ts_s, values in zip(self.window.rows.ts_s, self.window.rows.values, strict=True):
+            self._note(float(ts_s), values)
+        if isinstance(before, RegimesFollower):
+            self._since_s = max(self._since_s, before._since_s)  # noqa: SLF001  its own kind
+
+    def take(self, ts_s: float, values: Floats) -> float:
+        """Score the row, unless the machine has changed over lately."""
+        self._note(ts_s, values)
+        self.window.add(ts_s, values, self.model.span_s)
+        hold_s = (
+            -np.inf if self._regime is None else max(self._regimes.settle_s[self._regime], self.model.span_s)
+        )
+        self.held = ts_s - self._since_s < hold_s
+        return np.nan if self.held else float(self.model.score(self.window.rows)[-1])
+
+    def _note(self, ts_s: float, values: Floats) -> None:
+        regime = self._regimes.regime_of(values, self._regime)
+        if regime != self._regime and self._regime is not None:
+            self._since_s = ts_s
+        self._regime = regime
 
 
 def _under(name: str, arrays: dict[str, NDArray]) -> dict[str, NDArray]:  # type: ignore[type-arg]
@@ -207,7 +248,7 @@ def _learn_regime(
     # How it begins and ends is normal too, and may be missing in the later part.
     highest = np.nanmax(model.score(settled), initial=0.0)
     if highest >= 1.0:
-        model = model.with_threshold(model.threshold * float(highest) * tuning.margin)
+        model = model.with_threshold(model.threshold * float(highest) * tuning.residual.margin)
     return model, settle_s
 
 

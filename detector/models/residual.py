@@ -7,17 +7,26 @@ averaged, are the score. The threshold is the highest score on a later part of t
 fit has not seen, times a margin: that part is short, so it cannot have shown the worst that is normal.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
-from detector.config import Tuning
 from detector.features import WindowStats, window_edge_s, window_stats
-from detector.models.base import Explanation, MetricView, Model, TooFewRowsError, WrongModelError
+from detector.models.base import (
+    Explanation,
+    MetricView,
+    Patience,
+    TooFewRowsError,
+    WindowModel,
+    WrongModelError,
+    metrics_in,
+    patience_in,
+)
 from detector.rows import Floats, Rows, usual_period_s
+from detector.tuning import ResidualSetting, Tuning
 
 LEAST_ROWS = 30
 SPREAD_ROWS_LEAST = 10
@@ -42,7 +51,7 @@ class _Stats:
 
 
 @dataclass(frozen=True, slots=True)
-class ResidualModel(Model):
+class ResidualModel(WindowModel):
     """Learnt figures, scaled; arrays are by metric, or residuals followed by levels (2 x metrics)."""
 
     kind: ClassVar[str] = "residual"
@@ -51,6 +60,7 @@ class ResidualModel(Model):
     samples: int
     period_s: float
     span_s: float
+    patience: Patience
     rows_least: int
     threshold: float
     center: Floats
@@ -61,6 +71,11 @@ class ResidualModel(Model):
     drift: Floats
     spread_middle: Floats
     spread_scale: Floats
+
+    @property
+    def reach_s(self) -> float:  # type: ignore[override]
+        """Return the length of the window: nothing before it counts."""
+        return self.span_s
 
     @property
     def features(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -75,14 +90,15 @@ class ResidualModel(Model):
             msg = f"{len(rows)} rows are too few to learn from; it takes {LEAST_ROWS}"
             raise TooFewRowsError(msg)
         period_s = usual_period_s(rows.ts_s)
-        span_s = max(tuning.window_s, tuning.window_rows_least * period_s)
+        setting = tuning.residual
+        span_s = max(setting.window_s, setting.window_rows_least * period_s)
         span_s = min(span_s, 60.0 * period_s)
-        fit = rows.cut(0, int(len(rows) * tuning.fit_share))
+        fit = rows.cut(0, int(len(rows) * setting.fit_share))
         center, scale = _center_and_scale(fit.values)
         scaled = (fit.values - center) / scale
         weights = _regress(scaled)
         columns = _columns(scaled, weights)
-        windows = window_stats(fit.ts_s, columns, span_s, tuning.window_rows_least)
+        windows = window_stats(fit.ts_s, columns, span_s, setting.window_rows_least)
         settled = fit.ts_s - fit.ts_s[0] >= span_s
         if not settled.any():
             settled[:] = True
@@ -96,7 +112,8 @@ class ResidualModel(Model):
             samples=len(rows),
             period_s=period_s,
             span_s=span_s,
-            rows_least=tuning.window_rows_least,
+            patience=_patience(setting, span_s),
+            rows_least=setting.window_rows_least,
             threshold=1.0,
             center=center,
             scale=scale,
@@ -109,7 +126,7 @@ class ResidualModel(Model):
         )
         later = made.score(rows)[len(fit) :]
         highest = np.nanmax(later) if np.isfinite(later).any() else 1.0
-        return made.with_threshold(max(float(highest), 1.0) * tuning.margin)
+        return made.with_threshold(max(float(highest), 1.0) * setting.margin)
 
     def with_threshold(self, threshold: float) -> Self:
         """Return the same model with another threshold, in the units of the score before scaling."""
@@ -206,7 +223,8 @@ class ResidualModel(Model):
         """Split the fields into arrays and JSON."""
         every = {f.name: getattr(self, f.name) for f in fields(self)}
         arrays = {name: value for name, value in every.items() if isinstance(value, np.ndarray)}
-        return arrays, {name: value for name, value in every.items() if name not in arrays}
+        facts = {name: value for name, value in every.items() if name not in arrays}
+        return arrays, {**facts, "patience": asdict(self.patience)}
 
     @classmethod
     def unpack(cls, arrays: dict[str, NDArray], facts: dict[str, object]) -> Self:  # type: ignore[type-arg]
@@ -216,17 +234,25 @@ class ResidualModel(Model):
             differ = ", ".join(sorted(wanted ^ found))
             msg = f"a {cls.kind} model has other fields (missing or unknown: {differ}); train again"
             raise WrongModelError(msg)
-        metrics = facts["metrics"]
-        if not isinstance(metrics, (list, tuple)) or not all(isinstance(one, str) for one in metrics):
-            msg = "the stored metrics are no list of names; train again"
-            raise WrongModelError(msg)
+        metrics = metrics_in(facts)
         width = len(metrics)
         for name, array in arrays.items():
             shape = {"weights": (width, width), "center": (width,), "scale": (width,)}.get(name, (2 * width,))
             if array.shape != shape or array.dtype != np.float64:
                 msg = f"{name} is {array.dtype}{array.shape} where {width} metrics need {shape}; train again"
                 raise WrongModelError(msg)
-        return cls(**{**arrays, **facts, "metrics": tuple(metrics)})  # type: ignore[arg-type]
+        return cls(**{**arrays, **facts, "metrics": metrics, "patience": patience_in(facts)})  # type: ignore[arg-type]
+
+
+def _patience(setting: ResidualSetting, span_s: float) -> Patience:
+    return Patience(
+        rows=setting.patience_rows,
+        least_s=0.0,
+        calm_ratio=setting.calm_ratio,
+        calm_s=setting.calm_windows * span_s,
+        hole_s=setting.hole_windows * span_s,
+        window_s=span_s,
+    )
 
 
 def _with_share(view: MetricView, share: float) -> MetricView:

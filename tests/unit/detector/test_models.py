@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from detector.config import Tuning
 from detector.models import KINDS, Model, TooFewRowsError, WrongModelError
 from detector.rows import Rows
+from detector.tuning import Tuning
 
 TUNING = Tuning()
 KIND = pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))

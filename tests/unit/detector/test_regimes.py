@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from detector.config import Tuning
 from detector.models import RegimesModel, ResidualModel, WrongModelError, learn_best
 from detector.models.splitting import regimes_of, split_kw, steady_s
 from detector.rows import Rows
 from detector.tracker import Tracker
+from detector.tuning import Tuning
 from detector.windows import LiveRow
 
 TUNING = Tuning()

@@ -4,18 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.config import Tuning
+from detector.models import Patience
 from detector.verdict import Seen, Told, Verdict, anomaly_id, step, vanish
 
-SPAN_S = 30.0
-TUNING = Tuning()
+PATIENCE = Patience(rows=3, least_s=0.0, calm_ratio=0.9, calm_s=6.0, hole_s=120.0, window_s=30.0)
 
 
 def run(scores: list[float], period_s: float = 1.0, **more: float) -> tuple[Verdict, list[Told]]:
     verdict, told = Verdict("press-7"), list[Told]()
     for number, score in enumerate(scores):
         seen = Seen(1000.0 + number * period_s, score, "power_kw", more.get("excess_kw"))
-        verdict, new = step(verdict, seen, SPAN_S, TUNING)
+        verdict, new = step(verdict, seen, PATIENCE)
         told += new
     return verdict, told
 
@@ -55,7 +54,7 @@ def test_it_is_told_again_every_30_s_and_at_once_when_severity_rises() -> None:
 
 def test_a_hole_closes_the_episode_as_of_its_last_row() -> None:
     verdict, _ = run([2.0] * 5)
-    verdict, (closed,) = step(verdict, Seen(9000.0, 2.0, "power_kw"), SPAN_S, TUNING)
+    verdict, (closed,) = step(verdict, Seen(9000.0, 2.0, "power_kw"), PATIENCE)
     assert (closed.phase, closed.ts_s) == ("closed", 1004.0)
     assert verdict.episode is None
     assert verdict.above_rows == 1
@@ -72,7 +71,7 @@ def test_rows_without_a_score_change_nothing() -> None:
     nan = float("nan")
     verdict, told = run([2.0, nan, 2.0, nan, 2.0])
     assert [one.phase for one in told] == ["opened"]
-    later, more = step(verdict, Seen(1005.0, nan, "power_kw"), SPAN_S, TUNING)
+    later, more = step(verdict, Seen(1005.0, nan, "power_kw"), PATIENCE)
     assert more == []
     assert later == replace(verdict, last_s=1005.0)
 
@@ -98,7 +97,7 @@ def test_every_run_opens_and_closes_in_turn_with_one_id(rows: list[tuple[float, 
     verdict, told, ts_s = Verdict("m"), list[Told](), 0.0
     for gap_s, score in rows:
         ts_s += gap_s
-        verdict, new = step(verdict, Seen(ts_s, score, "power_kw"), SPAN_S, TUNING)
+        verdict, new = step(verdict, Seen(ts_s, score, "power_kw"), PATIENCE)
         told += new
     told += vanish(verdict)[1]
     current = None
@@ -116,13 +115,13 @@ def test_every_run_opens_and_closes_in_turn_with_one_id(rows: list[tuple[float, 
 def test_what_was_above_before_a_change_over_counts_no_more() -> None:
     verdict, told = run([2.0, 2.0])
     assert (told, verdict.above_rows) == ([], 2)
-    verdict, told = step(verdict, Seen(1002.0, float("nan"), "power_kw", held=True), SPAN_S, TUNING)
+    verdict, told = step(verdict, Seen(1002.0, float("nan"), "power_kw", held=True), PATIENCE)
     assert (told, verdict.above_rows, verdict.above_s) == ([], 0, None)
 
 
 def test_an_open_episode_is_held_through_a_change_over() -> None:
     verdict, _ = run([2.0] * 5)
-    held, told = step(verdict, Seen(1005.0, float("nan"), "power_kw", held=True), SPAN_S, TUNING)
+    held, told = step(verdict, Seen(1005.0, float("nan"), "power_kw", held=True), PATIENCE)
     assert told == []
     assert held.episode == verdict.episode
 
@@ -130,6 +129,6 @@ def test_an_open_episode_is_held_through_a_change_over() -> None:
 def test_an_episode_opens_once_patience_has_passed_however_many_rows_come() -> None:
     verdict, opened = Verdict("m"), list[float]()
     for second in range(120):
-        verdict, told = step(verdict, Seen(float(second), 2.0, "power_kw"), SPAN_S, TUNING, patience_s=60.0)
+        verdict, told = step(verdict, Seen(float(second), 2.0, "power_kw"), replace(PATIENCE, least_s=60.0))
         opened += [one.ts_s for one in told if one.phase == "opened"]
     assert opened == [60.0]

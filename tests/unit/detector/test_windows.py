@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.config import Tuning
 from detector.features import window_stats
 from detector.rows import Rows, thinned, usual_period_s
+from detector.tuning import Tuning
 from detector.windows import Joiner, LiveRow, Window, rows_of
 
 
@@ -53,7 +53,7 @@ def test_whatever_arrives_rows_rise_in_time(readings: list[tuple[float, str, flo
 def test_a_window_holds_its_span_and_no_more() -> None:
     window = Window(("a",))
     for second in range(2000):
-        window.add(LiveRow(float(second), {"a": float(second)}), span_s=30.0)
+        window.add(float(second), np.array([float(second)]), span_s=30.0)
     assert window.rows.ts_s.tolist() == [float(s) for s in range(1970, 2000)]
     assert window.rows.values[:, 0].tolist() == window.rows.ts_s.tolist()
 
