@@ -117,10 +117,10 @@ class RegimesModel(WindowModel):
             return self.whole.score(rows)
         regimes = regimes_of(self._power_kw(rows), self.edges_kw)
         if (regimes == regimes[-1:]).all():
-            return self._of(int(regimes[-1])).score(rows) if len(rows) else np.empty(0)
+            return self.of_regime(int(regimes[-1])).score(rows) if len(rows) else np.empty(0)
         scores = np.full(len(rows), np.nan)
         for regime in np.unique(regimes):
-            scores = np.where(regimes == regime, self._of(int(regime)).score(rows), scores)
+            scores = np.where(regimes == regime, self.of_regime(int(regime)).score(rows), scores)
         hold_s = np.maximum(self.settle_s[regimes], self.span_s)
         return np.where(steady_s(rows.ts_s, regimes, np.inf, begun=True) < hold_s, np.nan, scores)
 
@@ -129,7 +129,7 @@ class RegimesModel(WindowModel):
         if not self.splits:
             return self.whole.explain(rows)
         last = regimes_of(self._power_kw(rows), self.edges_kw)[-1]
-        return self._of(int(last)).explain(rows)
+        return self.of_regime(int(last)).explain(rows)
 
     def follow(self, before: Follower | None = None) -> "RegimesFollower":
         """Return a follower that remembers the last change-over longer than its window reaches."""
@@ -151,8 +151,9 @@ class RegimesModel(WindowModel):
     def _power_kw(self, rows: Rows) -> Floats:
         return _power_kw(rows, power_metric(self.metrics))
 
-    def _of(self, regime: int) -> ResidualModel:
-        return self.parts[regime] or self.whole
+    def of_regime(self, regime: int | None) -> ResidualModel:
+        """Return the model that judges a regime, None being one that is not known."""
+        return (self.parts[regime] if regime is not None else None) or self.whole
 
     def pack(self) -> tuple[dict[str, NDArray], dict[str, object]]:  # type: ignore[type-arg]
         """Pack the models side by side, each array's name with its model's before it."""
@@ -204,7 +205,9 @@ class RegimesFollower(WindowFollower):
             -np.inf if self._regime is None else max(self._regimes.settle_s[self._regime], self.model.span_s)
         )
         self.held = ts_s - self._since_s < hold_s
-        return np.nan if self.held else float(self.model.score(self.window.rows)[-1])
+        return (
+            np.nan if self.held else float(self._regimes.of_regime(self._regime).score(self.window.rows)[-1])
+        )
 
     def _note(self, ts_s: float, values: Floats) -> None:
         regime = self._regimes.regime_of(values, self._regime)

@@ -25,28 +25,28 @@ from detector.models.base import (
     metrics_in,
     patience_in,
 )
+from detector.models.residual_math import (
+    SPREAD_ROWS_LEAST,
+    Learnt,
+    Statistics,
+    columns_of,
+    score_of,
+    statistics_of,
+    with_residuals,
+)
 from detector.rows import Floats, Rows, usual_period_s
 from detector.tuning import ResidualSetting, Tuning
 
 LEAST_ROWS = 30
-SPREAD_ROWS_LEAST = 10
-"""A spread over fewer rows says nothing."""
 RIDGE = 0.1
-STRANGEST = 3
-MISSING_WEIGHT_MOST = 0.1
-"""A residual is not used when inputs of more weight than this are missing."""
-STAT_MOST = 1e6
 _MAD = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
-class _Stats:
-    """Of each row: `level` and `spread` (n, 2 x metrics), in sigmas; residuals first, then levels."""
+class _Stats(Statistics):
+    """The same of each row, with the columns and windows they were made from."""
 
-    level: Floats
-    spread: Floats
     windows: WindowStats
-    sigma: Floats
     columns: Floats
 
 
@@ -97,7 +97,7 @@ class ResidualModel(WindowModel):
         center, scale = _center_and_scale(fit.values)
         scaled = (fit.values - center) / scale
         weights = _regress(scaled)
-        columns = _columns(scaled, weights)
+        columns = with_residuals(scaled, weights, np.asarray(weights.any(axis=0)))
         windows = window_stats(fit.ts_s, columns, span_s, setting.window_rows_least)
         settled = fit.ts_s - fit.ts_s[0] >= span_s
         if not settled.any():
@@ -132,28 +132,35 @@ class ResidualModel(WindowModel):
         """Return the same model with another threshold, in the units of the score before scaling."""
         return type(self)(**{**{f.name: getattr(self, f.name) for f in fields(self)}, "threshold": threshold})
 
+    @property
+    def learnt(self) -> Learnt:
+        """Return what was learnt, as the shared arithmetic wants it."""
+        return Learnt(
+            self.center,
+            self.scale,
+            self.weights,
+            np.asarray(self.weights.any(axis=0)),
+            self.noise,
+            self.middle,
+            self.drift,
+            self.spread_middle,
+            self.spread_scale,
+            np.array(self.threshold),
+            np.array(self.span_s),
+            np.array(float(self.rows_least)),
+            np.array(max(1.0, self.span_s / self.period_s)),
+        )
+
     def score(self, rows: Rows) -> Floats:
         """Average the strangest statistics of each row."""
-        stats = self._stats(rows)
-        both = np.concatenate([stats.level, stats.spread], axis=1)
-        there = np.isfinite(both)
-        used = np.minimum(there.sum(axis=1), STRANGEST)
-        top = np.sort(np.where(there, both, 0.0), axis=1)[:, -STRANGEST:].sum(axis=1)
-        return np.where(used > 0, top / np.maximum(used, 1), np.nan) / self.threshold
+        return score_of(self._stats(rows), np.array(self.threshold))
 
     def _stats(self, rows: Rows) -> _Stats:
-        values = rows.of(self.metrics).values
-        columns = _columns((values - self.center) / self.scale, self.weights)
+        learnt = self.learnt
+        columns = columns_of(rows.of(self.metrics).values, learnt)
         windows = window_stats(rows.ts_s, columns, self.span_s, self.rows_least)
-        # Faster rows than those of training average away only what training has shown to average away.
-        independent = np.clip(windows.count, 1.0, max(1.0, self.span_s / self.period_s))
-        sigma = np.sqrt(self.noise**2 / independent + self.drift**2)
-        level = np.minimum(np.abs(windows.mean - self.middle) / sigma, STAT_MOST)
-        floor = 0.02 * self.noise
-        log_spread = np.log(np.maximum(windows.spread, floor))
-        spread = np.minimum(np.abs(log_spread - self.spread_middle) / self.spread_scale, STAT_MOST)
-        spread = np.where(windows.count >= SPREAD_ROWS_LEAST, spread, np.nan)
-        return _Stats(level, spread, windows, sigma, columns)
+        found = statistics_of(windows.mean, windows.spread, windows.count, learnt)
+        return _Stats(found.level, found.spread, found.sigma, windows, columns)
 
     def explain(self, rows: Rows) -> Explanation:
         """View every metric against the others or against its own past, whichever says more."""
@@ -281,16 +288,6 @@ def _regress(scaled: Floats) -> Floats:
             ridge.fit(filled[there][:, others], filled[there, column])
             weights[others, column] = ridge.coef_
     return weights
-
-
-def _columns(scaled: Floats, weights: Floats) -> Floats:
-    """Return residuals and levels side by side (n, 2 x metrics); a residual without its inputs is NaN."""
-    missing = ~np.isfinite(scaled)
-    residual = scaled - np.where(missing, 0.0, scaled) @ weights
-    if missing.any():
-        residual[missing.astype(float) @ np.abs(weights) > MISSING_WEIGHT_MOST] = np.nan
-    residual[:, ~weights.any(axis=0)] = np.nan  # nothing explains it: only its own level counts
-    return np.concatenate([residual, scaled], axis=1)
 
 
 def _noise(columns: Floats) -> Floats:

@@ -1,0 +1,104 @@
+"""The arithmetic of the residual model, for one machine's many rows and for many machines' last rows alike.
+
+Leading axes are rows or machines. The learnt figures of one machine have none and fit every row; those of
+many machines have one, and what is a single number for a machine is then (machines, 1).
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.rows import Floats
+
+SPREAD_ROWS_LEAST = 10
+"""A spread over fewer rows says nothing."""
+STRANGEST = 3
+MISSING_WEIGHT_MOST = 0.1
+"""A residual is not used when inputs of more weight than this are missing."""
+STAT_MOST = 1e6
+SPREAD_FLOOR = 0.02
+"""Of the noise: what is quieter than this is as good as frozen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a residual model has learnt.
+
+    `center`, `scale` and `explained` are (…, metrics), `weights` (…, metrics, metrics), those up to
+    `spread_scale` (…, 2 x metrics), residuals before levels; the last four are single numbers.
+    `independent_most` is how many rows of a window count as independent of each other at most.
+    """
+
+    center: Floats
+    scale: Floats
+    weights: Floats
+    explained: NDArray[np.bool_]
+    noise: Floats
+    middle: Floats
+    drift: Floats
+    spread_middle: Floats
+    spread_scale: Floats
+    threshold: Floats
+    span_s: Floats
+    rows_least: Floats
+    independent_most: Floats
+
+    def at(self, machines: NDArray[np.intp] | slice) -> Self:
+        """Return the figures of some of many machines."""
+        return type(self)(*(getattr(self, name)[machines] for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """`level` and `spread` (…, 2 x metrics) in sigmas, and the `sigma` of a mean that level is counted in."""
+
+    level: Floats
+    spread: Floats
+    sigma: Floats
+
+
+def columns_of(values: Floats, learnt: Learnt) -> Floats:
+    """Return residuals and levels side by side (…, 2 x metrics), scaled."""
+    return with_residuals((values - learnt.center) / learnt.scale, learnt.weights, learnt.explained)
+
+
+def with_residuals(scaled: Floats, weights: Floats, explained: NDArray[np.bool_]) -> Floats:
+    """Put before the scaled values (…, metrics) what the others do not tell of them.
+
+    That is NaN where too much is missing of what tells, and for metrics that are not `explained` at all:
+    only their own level counts.
+    """
+    missing = ~np.isfinite(scaled)
+    some = bool(missing.any())
+    told = np.einsum("...i,...ij->...j", np.where(missing, 0.0, scaled) if some else scaled, weights)
+    unknown = np.broadcast_to(~explained, scaled.shape)
+    if some:
+        absent = np.einsum("...i,...ij->...j", missing.astype(np.float64), np.abs(weights))
+        unknown = unknown | (absent > MISSING_WEIGHT_MOST)
+    residual = scaled - told
+    residual[unknown] = np.nan
+    return np.concatenate([residual, scaled], axis=-1)
+
+
+def statistics_of(mean: Floats, spread: Floats, count: Floats, learnt: Learnt) -> Statistics:
+    """Compare a window's figures (…, 2 x metrics) with what was learnt."""
+    # Faster rows than those of training average away only what training has shown to average away.
+    independent = np.clip(count, 1.0, learnt.independent_most)
+    sigma = np.sqrt(learnt.noise**2 / independent + learnt.drift**2)
+    level = np.minimum(np.abs(mean - learnt.middle) / sigma, STAT_MOST)
+    log_spread = np.log(np.maximum(spread, SPREAD_FLOOR * learnt.noise))
+    strange = np.minimum(np.abs(log_spread - learnt.spread_middle) / learnt.spread_scale, STAT_MOST)
+    return Statistics(level, np.where(count >= SPREAD_ROWS_LEAST, strange, np.nan), sigma)
+
+
+def score_of(statistics: Statistics, threshold: Floats) -> Floats:
+    """Average the strangest statistics (…): 1 at the threshold (…), NaN where there is none."""
+    both = np.concatenate([statistics.level, statistics.spread], axis=-1)
+    there = both == both  # noqa: PLR0124  quicker than isnan, and nothing is infinite
+    used = np.minimum(np.count_nonzero(there, axis=-1), STRANGEST)
+    both[~there] = 0.0
+    both.partition(both.shape[-1] - STRANGEST, axis=-1)
+    top = both[..., -STRANGEST:].sum(axis=-1)
+    return np.where(used > 0, top / np.maximum(used, 1), np.nan) / threshold
