@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +17,8 @@ from broker.mosquitto import find_program
 from gateway.postgres_host import find_programs, total_memory_bytes
 
 WIDE: Final = 150
+Promised = tuple[float | None, float]
+"""(floor, goal). A goal without a floor is one to be reached from below."""
 _GIB: Final = 1024**3
 
 
@@ -31,11 +33,21 @@ class Result:
     goal: float | None = None
     note: str = ""
 
+    @classmethod
+    def of(
+        cls, what: str, figure: float, unit: str, *, promised: Promised | None = None, note: str = ""
+    ) -> Self:
+        """Make one, its figure shortened to the digits that are worth reading."""
+        floor, goal = promised or (None, None)
+        return cls(what, _round(figure), unit, floor, goal, note)
+
     @property
     def verdict(self) -> str:
         """How the figure stands to what was promised: empty where nothing was."""
-        if self.floor is None or self.goal is None:
+        if self.goal is None:
             return ""
+        if self.floor is None:
+            return "goal reached" if self.figure >= self.goal else "below the goal"
         more_is_better = self.goal > self.floor
         if self.figure >= self.goal if more_is_better else self.figure <= self.goal:
             return "goal reached"
@@ -58,12 +70,11 @@ class Report:
         figure: float,
         unit: str,
         *,
-        promised: tuple[float, float] | None = None,
+        promised: Promised | None = None,
         note: str = "",
     ) -> None:
-        """Note a figure; `promised` is (floor, goal)."""
-        floor, goal = promised or (None, None)
-        self.results.append(Result(what, _round(figure), unit, floor, goal, note))
+        """Note a figure."""
+        self.results.append(Result.of(what, figure, unit, promised=promised, note=note))
 
     def print(self, *, as_json: bool) -> None:
         """Write the table and, as the last line of standard output, the JSON."""

@@ -1,0 +1,53 @@
+"""One recorded file through the detector's live code path, row by row."""
+
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from enms.bench.detect_data import Recorded, Table
+from enms.bench.detect_points import Counts, Events, Flags, Floats
+
+
+class Judge(Protocol):
+    """What is measured: fitted once, then asked row by row, and it sees no later row."""
+
+    def fit(self, table: Table) -> None:
+        """Learn."""
+
+    def score_one(self, ts: object, row: dict[str, float]) -> tuple[float, int]:
+        """Return the score of a row, and 1 while an episode is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What came of a file's scored rows: `scores` and `alarm` (n), and what it took."""
+
+    recorded: Recorded
+    scores: Floats
+    alarm: Flags
+    fit_s: float
+    row_s: float
+
+    @property
+    def counts(self) -> Counts:
+        """The rows by what they are and what was said of them."""
+        return Counts.of(self.recorded.faulty, self.alarm)
+
+    @property
+    def events(self) -> Events:
+        """The faults, and the episodes beside them."""
+        return Events.of(self.recorded.faulty, self.alarm)
+
+
+def judge(recorded: Recorded, judge_: Judge) -> Judged:
+    """Let the detector learn the first rows of a file and judge the rest."""
+    began = time.perf_counter()
+    judge_.fit(recorded.table.cut(0, recorded.train))
+    fitted = time.perf_counter()
+    said = [judge_.score_one(ts, row) for ts, row in recorded.rest.records()]
+    ended = time.perf_counter()
+    found = np.array(said, np.float64).reshape(len(said), 2)
+    each_s = (ended - fitted) / max(1, len(said))
+    return Judged(recorded, found[:, 0], found[:, 1] > 0.5, fitted - began, each_s)  # noqa: PLR2004
