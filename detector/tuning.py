@@ -33,12 +33,55 @@ class SingleSetting:
 
 @dataclass(frozen=True, slots=True)
 class ForestSetting:
-    """Of the isolation forest."""
+    """Of the isolation forest.
+
+    `contamination` is the share of the training rows that lie at or above the threshold, 0 to 0.5. It is not
+    the share of rows that alarm: an episode waits for more rows in a row than training ever had above it,
+    at least `patience_rows`, at most `patience_rows_most`. So a higher share finds fainter and later, and
+    where training had longer runs than the most, they alarm. `trees` of `samples` rows each cost a machine
+    about 7 bytes for each of these rows. `outside_ranges` is how many times the range of training a window's
+    mean may lie outside of it, whatever the trees say.
+    """
+
+    contamination: float = 0.002
+    trees: int = 64
+    samples: int = 128
+    window_s: float = 30.0
+    window_rows_least: int = 3
+    outside_ranges: float = 0.5
+    patience_rows: int = 3
+    patience_rows_most: int = 120
+    patience_margin: float = 1.6
+    calm_ratio: float = 0.9
+    calm_windows: float = 0.2
+    hole_windows: float = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class SensorSetting:
-    """Of the checks that tell a sensor's trouble from its machine's."""
+    """Of the checks that tell a sensor's trouble from its machine's.
+
+    Stuck is a value that stood still `stuck_factor` times as long as ever in training, and for `stuck_rows`
+    rows and `stuck_s`; a metric that stood still for `still_most_s` in training, or changed fewer than
+    `changes_least` times, cannot be told to be stuck. Missing is what came with `present_least` of the
+    training rows and has not come for `missing_periods` periods and `missing_s` while others came. What is
+    out of range is masked at once and told after `strange_rows` rows. A trouble ends after `good_rows` good
+    rows over `good_s`. Rows further apart than `gap_periods` periods and `gap_s` say nothing of each other.
+    """
+
+    stuck_factor: float = 5.0
+    stuck_rows: int = 10
+    stuck_s: float = 60.0
+    still_most_s: float = 3600.0
+    changes_least: int = 30
+    present_least: float = 0.9
+    missing_periods: float = 10.0
+    missing_s: float = 60.0
+    strange_rows: int = 3
+    good_rows: int = 5
+    good_s: float = 10.0
+    gap_periods: float = 5.0
+    gap_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
