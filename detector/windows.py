@@ -103,6 +103,11 @@ class Window:
         held = slice(self._first, self._end)
         return Rows(self.metrics, self._ts_s[held], self._values[held])
 
+    @property
+    def nbytes(self) -> int:
+        """How much its block of memory takes."""
+        return self._ts_s.nbytes + self._values.nbytes
+
     def _make_room(self) -> None:
         held = slice(self._first, self._end)
         count = self._end - self._first

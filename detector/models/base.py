@@ -98,6 +98,11 @@ class Follower(ABC):
     def explain(self) -> Explanation:
         """Explain the last row taken."""
 
+    @property
+    def memory_bytes(self) -> int:
+        """How much its arrays take, the model not counted."""
+        return sum(one.nbytes for one in vars(self).values() if isinstance(one, np.ndarray | Window))
+
 
 class Model(ABC):
     """What is normal for one machine. Frozen: learning makes a new one; nothing changes its input.

@@ -30,6 +30,7 @@ from detector.models.residual_math import (
     Learnt,
     Statistics,
     columns_of,
+    explained_by,
     score_of,
     statistics_of,
     with_residuals,
@@ -97,7 +98,7 @@ class ResidualModel(WindowModel):
         center, scale = _center_and_scale(fit.values)
         scaled = (fit.values - center) / scale
         weights = _regress(scaled)
-        columns = with_residuals(scaled, weights, np.asarray(weights.any(axis=0)))
+        columns = with_residuals(scaled, weights, explained_by(weights))
         windows = window_stats(fit.ts_s, columns, span_s, setting.window_rows_least)
         settled = fit.ts_s - fit.ts_s[0] >= span_s
         if not settled.any():
@@ -139,7 +140,7 @@ class ResidualModel(WindowModel):
             self.center,
             self.scale,
             self.weights,
-            np.asarray(self.weights.any(axis=0)),
+            explained_by(self.weights),
             self.noise,
             self.middle,
             self.drift,

@@ -4,8 +4,9 @@ Leading axes are rows or machines. The learnt figures of one machine have none a
 many machines have one, and what is a single number for a machine is then (machines, 1).
 """
 
-from dataclasses import dataclass
-from typing import Self
+import math
+from dataclasses import dataclass, fields
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,19 +23,23 @@ SPREAD_FLOOR = 0.02
 """Of the noise: what is quieter than this is as good as frozen."""
 
 
+NUMBERS: Final = frozenset({"threshold", "span_s", "rows_least", "independent_most"})
+
+
 @dataclass(frozen=True, slots=True)
 class Learnt:
     """What a residual model has learnt.
 
     `center`, `scale` and `explained` are (…, metrics), `weights` (…, metrics, metrics), those up to
     `spread_scale` (…, 2 x metrics), residuals before levels; the last four are single numbers.
-    `independent_most` is how many rows of a window count as independent of each other at most.
+    `explained` is 1 for metrics that others tell something of, else 0; `independent_most` is how many rows
+    of a window count as independent of each other at most.
     """
 
     center: Floats
     scale: Floats
     weights: Floats
-    explained: NDArray[np.bool_]
+    explained: Floats
     noise: Floats
     middle: Floats
     drift: Floats
@@ -45,9 +50,42 @@ class Learnt:
     rows_least: Floats
     independent_most: Floats
 
-    def at(self, machines: NDArray[np.intp] | slice) -> Self:
-        """Return the figures of some of many machines."""
-        return type(self)(*(getattr(self, name)[machines] for name in self.__slots__))
+
+class LearntTable:
+    """What the residual models of many machines have learnt, a row of one array for each."""
+
+    def __init__(self, metrics: int) -> None:
+        one, both, number = (metrics,), (2 * metrics,), (1,)
+        shapes = {"center": one, "scale": one, "weights": (metrics, metrics), "explained": one}
+        self._shapes = {
+            field.name: shapes.get(field.name, number if field.name in NUMBERS else both)
+            for field in fields(Learnt)
+        }
+        self._figures = np.empty((0, sum(math.prod(shape) for shape in self._shapes.values())))
+
+    @property
+    def memory_bytes(self) -> int:
+        """How much the array takes."""
+        return self._figures.nbytes
+
+    def resize(self, machines: int) -> None:
+        """Make room for so many machines."""
+        held, width = self._figures.shape
+        self._figures = np.concatenate([self._figures, np.zeros((machines - held, width))])
+
+    def set(self, machine: int, learnt: Learnt) -> None:
+        """Set the figures of one machine."""
+        self._figures[machine] = np.concatenate([np.ravel(getattr(learnt, name)) for name in self._shapes])
+
+    def at(self, machines: NDArray[np.intp] | slice) -> Learnt:
+        """Return the figures of some machines."""
+        rows = self._figures[machines]
+        found, first = [], 0
+        for shape in self._shapes.values():
+            last = first + math.prod(shape)
+            found.append(rows[:, first:last].reshape(len(rows), *shape))
+            first = last
+        return Learnt(*found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +102,12 @@ def columns_of(values: Floats, learnt: Learnt) -> Floats:
     return with_residuals((values - learnt.center) / learnt.scale, learnt.weights, learnt.explained)
 
 
-def with_residuals(scaled: Floats, weights: Floats, explained: NDArray[np.bool_]) -> Floats:
+def explained_by(weights: Floats) -> Floats:
+    """Return 1 for each metric that has weights (metrics, metrics), else 0."""
+    return np.asarray(weights.any(axis=0), np.float64)
+
+
+def with_residuals(scaled: Floats, weights: Floats, explained: Floats) -> Floats:
     """Put before the scaled values (…, metrics) what the others do not tell of them.
 
     That is NaN where too much is missing of what tells, and for metrics that are not `explained` at all:
@@ -73,7 +116,7 @@ def with_residuals(scaled: Floats, weights: Floats, explained: NDArray[np.bool_]
     missing = ~np.isfinite(scaled)
     some = bool(missing.any())
     told = np.einsum("...i,...ij->...j", np.where(missing, 0.0, scaled) if some else scaled, weights)
-    unknown = np.broadcast_to(~explained, scaled.shape)
+    unknown = np.broadcast_to(explained == 0.0, scaled.shape)
     if some:
         absent = np.einsum("...i,...ij->...j", missing.astype(np.float64), np.abs(weights))
         unknown = unknown | (absent > MISSING_WEIGHT_MOST)
