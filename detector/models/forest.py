@@ -145,7 +145,7 @@ class ForestModel(WindowModel):
         return made._calibrated(features[known], setting)
 
     def _calibrated(self, features: Features32, setting: ForestSetting) -> Self:
-        normality = samples_score(self._lengths(features), self.to_score.average)
+        normality = samples_score(self._lengths(features), self.scoring.average)
         offset = np.percentile(normality, 100.0 * setting.contamination)
         room = max(float(np.median(normality) - offset), ROOM_LEAST)
         longest = _longest_run(normality <= offset)
@@ -158,7 +158,7 @@ class ForestModel(WindowModel):
         )
 
     @property
-    def to_score(self) -> Scoring:
+    def scoring(self) -> Scoring:
         """Return how path lengths become scores."""
         average = average_path_length(np.array([float(self.rows_a_tree)]))
         return Scoring(average, self.offset, self.room, self.low, self.high, self.margin)
@@ -171,7 +171,7 @@ class ForestModel(WindowModel):
     def decision_function(self, rows: Rows) -> Floats:
         """Return scikit-learn's `decision_function` for every row (n): below 0 is beyond the threshold."""
         lengths = self._lengths(self.features_of(rows))
-        return samples_score(lengths, self.to_score.average) - self.offset
+        return samples_score(lengths, self.scoring.average) - self.offset
 
     def score(self, rows: Rows) -> Floats:
         """Score every row (n) from the window that ends there."""
@@ -179,7 +179,7 @@ class ForestModel(WindowModel):
 
     def score_features(self, features: Features32) -> Floats:
         """Score rows by their features (n, 3 x metrics)."""
-        return self.to_score.score(features, self._lengths(features))
+        return self.scoring.score(features, self._lengths(features))
 
     def _lengths(self, features: Features32) -> Floats:
         return mean_lengths(self.trees, features, np.zeros(len(features), np.int64))
@@ -195,8 +195,8 @@ class ForestModel(WindowModel):
         return explained(
             rows,
             features[0],
-            lambda asked: self.to_score.ratio(self._lengths(asked)),
-            self.to_score.outside(features)[0],
+            lambda asked: self.scoring.ratio(self._lengths(asked)),
+            self.scoring.outside(features)[0],
             Usual(self.edges_kw, self.figures).now(rows),
         )
 
@@ -230,6 +230,8 @@ class _LastRowFollower(WindowFollower):
 
 def last_window(rows: Rows, span_s: float) -> Rows:
     """Return the rows of the window that ends with the last."""
+    if not len(rows):
+        return rows
     newest = window_edge_s(float(rows.ts_s[-1]), span_s)
     return rows.cut(max(int(np.searchsorted(rows.ts_s, newest, side="right")), len(rows) - WINDOW_ROWS_MOST))
 

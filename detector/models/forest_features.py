@@ -95,7 +95,7 @@ def _between(whole: Whole, first: Whole, last: Whole) -> Whole:
     return np.asarray(sums[last] - sums[first])
 
 
-def features_of(readings: Counted, sums: Sums, rows_least: int) -> NDArray[np.float32]:
+def features_of(readings: Counted, sums: Sums, rows_least: int | Whole) -> NDArray[np.float32]:
     """Return (n, 3 x metrics), in scales; NaN where a metric is missing or its window has too few readings.
 
     The spread enters as the root of the standard deviation, so that small ones differ as much as large ones.

@@ -19,8 +19,8 @@ Features32 = NDArray[np.float32]
 DEPTH_MOST = 11
 """Codes of leaves are 16 bit."""
 FEATURES_MOST = 2**15
-CHUNK = 32_768
-"""Nodes looked at in one go: what is worked on then stays in the processor's cache."""
+WALKS_AT_ONCE = 8192
+"""Walks through one tree each: what is worked on then stays in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,26 +101,42 @@ def mean_lengths(trees: Trees, features: Features32, slots: NDArray[np.int64]) -
 
     `features` is (n, width), NaN where missing; `slots` (n) are places in the leading dimension of `trees`.
     """
-    count, splits = trees.feature.shape[-2:]
-    ends, depth = splits + 1, trees.depth
+    count = trees.leaf.shape[-2]
     both = np.concatenate([features, -features], axis=1)
-    feature, threshold, leaf = trees.feature.ravel(), trees.threshold.ravel(), trees.leaf.ravel()
-    table, tree = leaf_lengths(depth), np.arange(count)
     found = np.empty(len(features))
-    step = max(1, CHUNK // count)
+    step = max(1, WALKS_AT_ONCE // count)
     for first in range(0, len(features), step):
-        some = both[first : first + step]
-        flat = some.ravel()
-        row = (np.arange(len(some)) * both.shape[1])[:, None]
-        numbers = slots[first : first + step, None] * count + tree
-        begin = numbers * splits
-        node = np.zeros(begin.shape, np.int64)
-        for _ in range(depth):
-            at = begin + node
-            value = flat.take(feature.take(at) + row)
-            node += node
-            node += 1
-            node += value > threshold.take(at)
-        code = leaf.take(numbers * ends + (node - splits))
-        found[first : first + step] = table.take(code).mean(axis=1)
+        part = slice(first, first + step)
+        codes = _leaves(trees, both[part], slots[part])
+        found[part] = leaf_lengths(trees.depth).take(codes).reshape(-1, count).mean(axis=1)
     return found
+
+
+def _leaves(trees: Trees, both: Features32, slots: NDArray[np.int64]) -> NDArray[np.int16]:
+    """Return the code of the leaf each row reaches in each tree of its slot (n x trees)."""
+    count, splits = trees.feature.shape[-2:]
+    feature, threshold, flat = trees.feature.ravel(), trees.threshold.ravel(), both.ravel()
+    tree = (slots[:, None] * count + np.arange(count)).ravel()
+    row = np.repeat(np.arange(len(both)) * both.shape[1], count)
+    begin = tree * splits
+    at, child = begin.copy(), 1 - begin
+    which, column = np.empty(len(at), feature.dtype), np.empty_like(at)
+    value, bound, upper = (
+        np.empty(len(at), np.float32),
+        np.empty(len(at), np.float32),
+        np.empty(len(at), bool),
+    )
+    for _ in range(trees.depth):
+        # No place is out of bounds (unpacking has checked it), and "clip" is the quickest way to say so.
+        np.take(feature, at, out=which, mode="clip")
+        np.take(threshold, at, out=bound, mode="clip")
+        np.add(which, row, out=column)
+        np.take(flat, column, out=value, mode="clip")
+        np.greater(value, bound, out=upper)
+        at += at  # begin + 2 (at - begin) + 1, and one more for the upper child
+        at += child
+        at += upper
+    at += tree  # a tree has one leaf more than splits
+    at -= splits
+    codes: NDArray[np.int16] = np.take(trees.leaf.ravel(), at, mode="clip")
+    return codes
