@@ -9,6 +9,9 @@ from detector.models.base import (
     TooFewRowsError,
     WrongModelError,
 )
+from detector.models.choice import KINDS, WrongKindError, choose
+from detector.models.forest import ForestModel
+from detector.models.forest_stack import ForestStack
 from detector.models.regimes import RegimesModel
 from detector.models.residual import ResidualModel
 from detector.models.residual_stack import ResidualStack
@@ -16,13 +19,11 @@ from detector.models.stack import OneByOne, Pushed, Stack
 from detector.rows import Rows
 from detector.tuning import Tuning
 
-KINDS: dict[str, type[Model]] = {kind.kind: kind for kind in (ResidualModel, RegimesModel)}
-"""Every kind of model there is, by the name it is stored under."""
-
 __all__ = [
     "KINDS",
     "Explanation",
     "Follower",
+    "ForestModel",
     "MetricView",
     "Model",
     "Patience",
@@ -31,7 +32,9 @@ __all__ = [
     "ResidualModel",
     "Stack",
     "TooFewRowsError",
+    "WrongKindError",
     "WrongModelError",
+    "choose",
     "learn_best",
     "stack_for",
     "stack_key",
@@ -39,22 +42,23 @@ __all__ = [
 
 
 def learn_best(rows: Rows, tuning: Tuning) -> Model:
-    """Learn the kind of model the rows support: by regime where power has regimes, else the plain one.
-
-    Raises TooFewRowsError.
-    """
-    model = RegimesModel.learn(rows, tuning)
-    return model if model.splits else model.whole
+    """Learn the kind of model the rows support best. Raises TooFewRowsError."""
+    return choose(rows, tuning)
 
 
 def stack_key(model: Model) -> tuple[str, int]:
     """Return what models must have in common to be in one stack."""
+    if isinstance(model, ForestModel):
+        trees, leaves = model.leaf.shape
+        return f"{ForestStack.__name__} of {trees} x {leaves}", len(model.metrics)
     kind = ResidualStack if isinstance(model, ResidualModel | RegimesModel) else OneByOne
     return kind.__name__, len(model.metrics)
 
 
 def stack_for(model: Model) -> Stack:
     """Return a new stack for models with the key of this one: in arrays where it can be."""
+    if isinstance(model, ForestModel):
+        return ForestStack(len(model.metrics))
     if isinstance(model, ResidualModel | RegimesModel):
         return ResidualStack(len(model.metrics))
     return OneByOne()
