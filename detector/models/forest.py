@@ -49,7 +49,9 @@ LEAST_ROWS = 30
 WINDOW_PERIODS_MOST = 60.0
 SEED = 0
 ROOM_LEAST = 0.02
-"""From the typical row to the threshold, in scikit-learn's score: rows that are all alike are all typical."""
+"""From the typical row to the threshold, in scikit-learn's score, where rows are nearly alike."""
+ALIKE_SHARE = 0.51
+"""When more rows than this are at the threshold, they are alike, and it is put below them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,8 @@ class ForestModel(WindowModel):
     def _calibrated(self, features: Features32, setting: ForestSetting) -> Self:
         normality = samples_score(self._lengths(features), self.scoring.average)
         offset = np.percentile(normality, 100.0 * setting.contamination)
+        if np.mean(normality <= offset) > ALIKE_SHARE:
+            offset -= ROOM_LEAST
         room = max(float(np.median(normality) - offset), ROOM_LEAST)
         longest = _longest_run(normality <= offset)
         rows = int(np.ceil(setting.patience_margin * longest)) + 1
