@@ -237,6 +237,15 @@ SYSTEM_BREAKER = Channel(
     readers=every(Role.DETECTOR, *LISTENERS),
     text="The state of each dependency.",
 )
+SYSTEM_SCORING = Channel(
+    topic=t.SystemScoringTopic,
+    message=m.Scoring,
+    qos=1,
+    retain=True,
+    writers=every(Role.DETECTOR),
+    readers=every(Role.GATEWAY, *LISTENERS),
+    text="Whether the detector keeps up: rows scored, episodes, refits, latency of each hop.",
+)
 REJECTED = Channel(
     topic=t.RejectedTopic,
     message=m.Rejected,

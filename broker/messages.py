@@ -283,6 +283,23 @@ class Performance(Message, frozen=True, kw_only=True):
     hops: dict[str, Percentiles]
 
 
+class Scoring(Message, frozen=True, kw_only=True):
+    """How the detector keeps up. Counts are since its start, `hops` are of the last minute.
+
+    `machines` have a model in service; `oldest_ms` is how long the oldest row that waits has been there.
+    """
+
+    ts: Time
+    machines: int
+    rows: int
+    unscored: int
+    opened: int
+    refits: int
+    refits_waiting: int
+    oldest_ms: float
+    hops: dict[str, Percentiles] = {}
+
+
 class Breakers(Message, frozen=True, kw_only=True):
     """State of each dependency: `ok`, or what is wrong with it."""
 

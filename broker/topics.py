@@ -218,6 +218,11 @@ class SystemBreakerTopic(Topic):
 
 
 @dataclass(frozen=True, slots=True)
+class SystemScoringTopic(Topic):
+    pattern = "system/scoring"
+
+
+@dataclass(frozen=True, slots=True)
 class RejectedTopic(Topic):
     """`source` is the machine, or `unknown` where the topic named none that may exist."""
 

@@ -214,6 +214,18 @@ export interface Say {
   alarm?: string;
 }
 
+export interface Scoring {
+  ts: string;
+  machines: number;
+  rows: number;
+  unscored: number;
+  opened: number;
+  refits: number;
+  refits_waiting: number;
+  oldest_ms: number;
+  hops?: Record<string, Percentiles>;
+}
+
 export interface Service {
   state: "degraded" | "lost" | "ok" | "starting" | "stopped";
   version: string;
@@ -269,6 +281,7 @@ export const CHANNELS = {
   systemPerformance: { pattern: "system/performance", qos: 1, retain: true },
   systemSecurity: { pattern: "system/security", qos: 1, retain: true },
   systemBreaker: { pattern: "system/breaker", qos: 1, retain: true },
+  systemScoring: { pattern: "system/scoring", qos: 1, retain: true },
   rejected: { pattern: "rejected/<source>", qos: 1, retain: false },
   say: { pattern: "say/<locale>", qos: 1, retain: false },
   command: { pattern: "command/<user>/<service>/<verb>", qos: 1, retain: false },
@@ -299,6 +312,7 @@ export interface Messages {
   systemPerformance: Performance;
   systemSecurity: Counters;
   systemBreaker: Breakers;
+  systemScoring: Scoring;
   rejected: Rejected;
   say: Say;
   command: Command;
