@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, Self
 
+from enms.bench.latency_signal import SIGNALS
 from enms.bench.stand import GENERATOR, Stand
 from enms.bench.truth import Load
 
@@ -20,7 +21,9 @@ class GeneratorError(RuntimeError):
 class Generator:
     """Sends on command. `load` is known after the first one, `window` is the broker's Receive Maximum."""
 
-    def __init__(self, stand: Stand, machines: int, metrics: int, spacing_ms: int) -> None:
+    def __init__(
+        self, stand: Stand, machines: int, metrics: int, spacing_ms: int, signal: str = "uniform"
+    ) -> None:
         bus = stand.settings.bus
         self._shape = {"machines": machines, "metrics": metrics, "spacing_ms": spacing_ms}
         self._given = {
@@ -28,8 +31,10 @@ class Generator:
             "port": bus.port,
             "root": bus.root,
             "user": GENERATOR,
+            "signal": signal,
             **self._shape,
         }
+        self._signal = SIGNALS[signal]
         self._password = stand.secret(f"broker-{GENERATOR}")
         self._process: asyncio.subprocess.Process
         self.window = 0
@@ -95,7 +100,7 @@ class Generator:
         while True:
             said = await self._read()
             if "base_ms" in said:
-                self.load = Load(base_ms=said["base_ms"], **self._shape)
+                self.load = self._signal(base_ms=said["base_ms"], **self._shape)
                 self._known.set()
                 continue
             self.sent = said["sent"]

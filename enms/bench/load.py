@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from enms.bench import packets
+from enms.bench.latency_signal import SIGNALS
 from enms.bench.truth import SLICES, Load
 
 CHUNK: Final = 5000
@@ -166,7 +167,8 @@ def run(given: dict[str, Any]) -> None:
         verb, *numbers = text.split()
         if load is None:  # the first whole second that is not over yet; some of it ahead for who is paced
             base_s = int(time.time()) if verb == "flat" else int(time.time() + LEAD_S) + 1
-            load = Load(given["machines"], given["metrics"], base_s * 1000, given["spacing_ms"])
+            signal = SIGNALS[given["signal"]]
+            load = signal(given["machines"], given["metrics"], base_s * 1000, given["spacing_ms"])
             sheet = packets.Sheet(load, given["root"])
             _say(base_ms=load.base_ms)
         if verb == "flat":

@@ -36,7 +36,8 @@ class MissingError(RuntimeError):
 class Stand:
     """Everything on free ports in a temporary folder, removed at the end.
 
-    The broker runs from the beginning, the database if asked for, the gateway after `start_gateway`.
+    The broker runs from the beginning, the database if asked for, the gateway after `start_gateway`, the
+    detector after `start_detector`.
     """
 
     def __init__(self, *, database: bool = True, folder: Path | None = None, workers: int = 1) -> None:
@@ -90,6 +91,17 @@ class Stand:
         ]
         if others:
             await self._supervisor.start(*others)
+
+    async def start_detector(self) -> None:
+        """Run `enms detector`. When it serves is for `system/scoring` to say: see `Tab`."""
+        command = [sys.executable, "-m", "enms", "detector"]
+        child = Child("detector", command, _at_once, environment=self.settings.environment())
+        await self._supervisor.start(child)
+
+    @property
+    def models(self) -> Path:
+        """Where the detector keeps its models."""
+        return parts.detector(self.settings).store
 
     def costs(self) -> dict[str, Cost]:
         """Return what each part has cost by now."""
@@ -162,6 +174,10 @@ class Stand:
         )
         said, _ = await process.communicate()
         return b'"ok"' in said.partition(b'"dependencies"')[0]
+
+
+async def _at_once() -> bool:
+    return True
 
 
 def mosquitto_sub(stand: Stand, user: str) -> list[str]:

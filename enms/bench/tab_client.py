@@ -1,0 +1,128 @@
+"""A browser tab's place on the bus, in a process of its own: what it hears, and when.
+
+`python -m enms.bench.tab_client '{"api": …, "user": …, "filters": […]}'`, the password as the first line on
+its input. It logs in over HTTP as a page does, subscribes over the broker's WebSocket listener, and
+writes a line of JSON for each message until its input ends. The first line says that it is subscribed.
+"""
+
+import json
+import select
+import socket
+import sys
+import time
+from array import array
+from collections import deque
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from broker import wire, wire_parts
+from enms.bench import websocket
+from enms.bench.packets import BrokerRefusedError, connect
+
+ANSWER_S: Final = 30.0
+READ_BYTES: Final = 1 << 16
+RETAINED_TOO: Final = 0
+
+
+class Line:
+    """MQTT over one WebSocket."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.socket = socket.create_connection((host, port), ANSWER_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._frames, self._packets = websocket.Frames(), wire.Splitter()
+        handshake = websocket.Handshake(f"{host}:{port}")
+        self.socket.sendall(handshake.request)
+        rest = None
+        while rest is None:
+            rest = handshake.feed(self._read())
+        self._rest = rest
+        self._heard: deque[wire.Packet] = deque()
+
+    def send(self, packet: bytes) -> None:
+        """Send MQTT packets as one frame."""
+        self.socket.sendall(websocket.frame(websocket.BINARY, packet))
+
+    def receive(self) -> list[wire.Packet]:
+        """Return the packets that what arrives next completes, maybe none. Raises WebSocketError."""
+        if self._heard:
+            found = list(self._heard)
+            self._heard.clear()
+            return found
+        data, self._rest = self._rest or self._read(), b""
+        packets: list[wire.Packet] = []
+        for opcode, payload in self._frames.feed(data):
+            if opcode == websocket.PING:
+                self.socket.sendall(websocket.frame(websocket.PONG, payload))
+            elif opcode == websocket.CLOSE:
+                raise websocket.WebSocketError("the broker closed the WebSocket")
+            elif opcode in (websocket.BINARY, websocket.CONTINUED):
+                packets += self._packets.feed(payload)
+        return packets
+
+    def answer(self) -> wire.Packet:
+        """Return the next packet alone; those that came with it are received later."""
+        while not self._heard:
+            self._heard.extend(self.receive())
+        return self._heard.popleft()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether packets are there that the socket knows nothing of."""
+        return bool(self._heard)
+
+    def _read(self) -> bytes:
+        data = self.socket.recv(READ_BYTES)
+        if not data:
+            raise websocket.WebSocketError("the broker ended the connection")
+        return data
+
+
+def log_in(given: dict[str, Any], password: str) -> dict[str, str]:
+    """Return the broker user that the gateway makes for this tab."""
+    body = {"username": given["user"], "password": password}
+    said = httpx.post(f"{given['api']}/session", json=body, timeout=ANSWER_S, trust_env=False)
+    said.raise_for_status()
+    mqtt: dict[str, str] = said.json()["mqtt"]
+    return mqtt
+
+
+def subscribed(mqtt: dict[str, str], filters: list[str]) -> Line:
+    """Connect and subscribe. Raises BrokerRefusedError."""
+    where = urlsplit(mqtt["url"])
+    line = Line(where.hostname or "127.0.0.1", where.port or 80)
+    line.send(connect(mqtt["username"], mqtt["password"]))
+    line.send(wire.subscribe(1, filters, 1, retain_handling=RETAINED_TOO))
+    for wanted in (wire.Connack, wire.Suback):
+        said = line.answer()
+        reasons = said.reasons if isinstance(said, wire.Suback) else (getattr(said, "reason", 0),)
+        if not isinstance(said, wanted) or max(reasons) >= wire_parts.FAILURE:
+            raise BrokerRefusedError(f"the broker refused the tab: {said}")
+    return line
+
+
+def run(given: dict[str, Any]) -> None:
+    """Listen until the input ends."""
+    line = subscribed(log_in(given, sys.stdin.readline().strip()), given["filters"])
+    _say(subscribed=True)
+    while True:
+        ready, _, _ = select.select([line.socket, sys.stdin], [], [], 0.0 if line.waiting else None)
+        if sys.stdin in ready:
+            return
+        received_s = time.time()
+        heard = [one for one in line.receive() if isinstance(one, wire.Publish)]
+        for one in heard:
+            _say(received_s=received_s, topic=one.topic.decode(), payload=one.payload.decode())
+        if mids := array("H", (one.mid for one in heard if one.qos)):
+            line.send(wire.pubacks(mids))
+
+
+def _say(**words: object) -> None:
+    sys.stdout.write(json.dumps(words) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    run(json.loads(sys.argv[1]))
