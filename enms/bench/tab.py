@@ -11,8 +11,6 @@ from enms.bench.stand import Stand
 
 QUIT_S: Final = 5.0
 MESSAGE_MOST_BYTES: Final = 4 * 1024 * 1024
-LONGEST_S: Final = 720.0
-"""A tab's log-in lasts a quarter of an hour; it is not renewed."""
 
 
 class TabEndedError(RuntimeError):
@@ -80,7 +78,7 @@ class Tab:
         return self._process.pid
 
     async def until(self, enough: Callable[[Self], bool], within_s: float) -> bool:
-        """Wait until `enough` of this tab; False where it does not come. Raises TabEndedError if the tab ends."""
+        """Wait until `enough` of this tab; False where it does not come. Raises TabEndedError."""
         try:
             async with asyncio.timeout(within_s):
                 while not enough(self):

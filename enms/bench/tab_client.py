@@ -23,6 +23,8 @@ from enms.bench.packets import BrokerRefusedError, connect
 
 ANSWER_S: Final = 30.0
 READ_BYTES: Final = 1 << 16
+RENEW_S: Final = 240.0
+"""The broker user of a tab lives a quarter of an hour."""
 RETAINED_TOO: Final = 0
 
 
@@ -80,13 +82,28 @@ class Line:
         return data
 
 
-def log_in(given: dict[str, Any], password: str) -> dict[str, str]:
-    """Return the broker user that the gateway makes for this tab."""
-    body = {"username": given["user"], "password": password}
-    said = httpx.post(f"{given['api']}/session", json=body, timeout=ANSWER_S, trust_env=False)
-    said.raise_for_status()
-    mqtt: dict[str, str] = said.json()["mqtt"]
-    return mqtt
+class Login:
+    """A page's session, and the broker user that the gateway made for this tab of it."""
+
+    def __init__(self, given: dict[str, Any], password: str) -> None:
+        self._api = given["api"]
+        made = self._post("session", {"username": given["user"], "password": password})
+        self._token, self.mqtt = made["access_token"], made["mqtt"]
+        self._renewed_s = time.monotonic()
+
+    def keep(self) -> None:
+        """Have the broker user live longer, when it is time for that."""
+        if time.monotonic() - self._renewed_s > RENEW_S:
+            self._post("session/renew", {"mqtt_username": self.mqtt["username"]})
+            self._renewed_s = time.monotonic()
+
+    def _post(self, path: str, body: dict[str, str]) -> Any:
+        headers = {"Authorization": f"Bearer {self._token}"} if path != "session" else {}
+        said = httpx.post(
+            f"{self._api}/{path}", json=body, headers=headers, timeout=ANSWER_S, trust_env=False
+        )
+        said.raise_for_status()
+        return said.json()
 
 
 def subscribed(mqtt: dict[str, str], filters: list[str]) -> Line:
@@ -105,12 +122,16 @@ def subscribed(mqtt: dict[str, str], filters: list[str]) -> Line:
 
 def run(given: dict[str, Any]) -> None:
     """Listen until the input ends."""
-    line = subscribed(log_in(given, sys.stdin.readline().strip()), given["filters"])
+    login = Login(given, sys.stdin.readline().strip())
+    line = subscribed(login.mqtt, given["filters"])
     _say(subscribed=True)
     while True:
-        ready, _, _ = select.select([line.socket, sys.stdin], [], [], 0.0 if line.waiting else None)
+        ready, _, _ = select.select([line.socket, sys.stdin], [], [], 0.0 if line.waiting else RENEW_S)
         if sys.stdin in ready:
             return
+        login.keep()
+        if not ready and not line.waiting:
+            continue
         received_s = time.time()
         heard = [one for one in line.receive() if isinstance(one, wire.Publish)]
         for one in heard:
