@@ -132,6 +132,7 @@ AnomalyType = Literal[
     "drift",
     "stuck_sensor",
     "missing_data",
+    "out_of_range",
     "standby_waste",
     "pattern",
     "multivariate",

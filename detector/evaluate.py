@@ -4,59 +4,77 @@
 """
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 
-from detector.config import Tuning
-from detector.models import learn_best
+from detector.fleet import Fleet, Start
+from detector.models import choose
 from detector.rows import Rows
-from detector.tracker import Looked, Tracker
-from detector.windows import LiveRow
+from detector.signals import SignalFacts
+from detector.tuning import Tuning
+
+MACHINE: Final = "evaluated"
 
 
 class Streamed:
-    """Trains on the first rows, then scores one at a time and refits as the service does."""
+    """Trains on the first rows, then scores one at a time, and refits as the service does unless told not to.
 
-    def __init__(self, tuning: Tuning | None = None) -> None:
-        self._tuning = tuning or Tuning()
-        self._tracker: Tracker | None = None
+    `kind` is that of the model, chosen from the data where it is None.
+    """
+
+    def __init__(self, tuning: Tuning | None = None, *, refits: bool = True, kind: str | None = None) -> None:
+        tuning = tuning or Tuning()
+        self._tuning = tuning if refits else replace(tuning, refit_rows=NEVER)
+        self._kind = kind
+        self._metrics: tuple[str, ...] = ()
         self._last_s = -np.inf
+        self._fleet = Fleet(self._tuning, refit_at_once=True)
 
     def fit(self, table: Any) -> None:
         """Learn from a table with times as its index."""
         ts_s = np.array([ts.timestamp() for ts in table.index])
         values = np.array([[float(value) for value in table[name]] for name in table.columns]).T
         rising = np.concatenate([[True], ts_s[1:] > np.maximum.accumulate(ts_s)[:-1]])
-        past = Rows(tuple(table.columns), ts_s, values).where(rising)
-        model = learn_best(past, self._tuning)
-        self._tracker = Tracker.start("evaluated", model, "1", past, self._tuning)
-        self._last_s = float(ts_s.max())
-        warming = np.flatnonzero(past.ts_s > self._last_s - model.span_s)
-        for at in warming:
-            self._tracker.warm(
-                LiveRow(float(past.ts_s[at]), dict(zip(past.metrics, past.values[at], strict=True)))
-            )
+        self.learn(Rows(tuple(table.columns), ts_s, values).where(rising))
+
+    def learn(self, past: Rows) -> None:
+        """Learn from rows, which are taken to be normal. Raises TooFewRowsError."""
+        facts = SignalFacts.learn(past, {}, self._tuning.sensor)
+        model = choose(facts.signals(past), self._tuning, self._kind)
+        if model.metrics != past.metrics:
+            past = past.of(model.metrics)
+            facts = SignalFacts.learn(past, {}, self._tuning.sensor)
+        self._metrics, self._last_s = model.metrics, float(past.ts_s[-1])
+        window = past.where(past.ts_s > self._last_s - model.reach_s)
+        self._fleet.serve(MACHINE, Start(model, "1", facts, window, past))
 
     def score_one(self, ts: Any, row: Mapping[str, float]) -> tuple[float, int]:
         """Return the score and whether an episode is open after this row."""
-        looked = self.look(ts.timestamp(), row)
-        score = 0.0 if looked is None or np.isnan(looked.score) else looked.score
-        return score, int(self._tracker is not None and self._tracker.open)
+        score = self.look(ts.timestamp(), row)
+        return 0.0 if score is None or np.isnan(score) else score, int(self.open)
 
-    def look(self, ts_s: float, row: Mapping[str, float]) -> Looked | None:
-        """Take one row; None for one that is late and therefore not scored."""
-        if self._tracker is None:
+    def look(self, ts_s: float, row: Mapping[str, float]) -> float | None:
+        """Return the score of a row; None for one that is late and therefore not scored."""
+        if not self._metrics:
             msg = "fit must be called before rows are scored"
             raise RuntimeError(msg)
         if ts_s <= self._last_s:
             return None
         self._last_s = ts_s
-        looked = self._tracker.take(LiveRow(ts_s, row))
-        rows = self._tracker.refit_rows()
-        if rows is not None:
-            self._tracker.adopt(learn_best(rows, self._tuning))
-        return looked
+        values = np.array([row.get(metric, np.nan) for metric in self._metrics], np.float64)
+        ((score, _, _),) = self._fleet.push([(MACHINE, ts_s, values)])
+        return score
+
+    @property
+    def open(self) -> bool:
+        """Whether an episode is open."""
+        return self._fleet.is_open(MACHINE)
+
+
+NEVER: Final = 1 << 62
+"""Rows that never come."""
 
 
 def factory() -> Streamed:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from broker.messages import Anomaly, Contributor, Deviation, Expected, ExpectedMetric, ModelRef
 from broker.units import NO_TRUE_ZERO, unit_of
-from detector.kinds import anomaly_type, severity
+from detector.kinds import anomaly_type
 from detector.models import Explanation, MetricView
 from detector.verdict import Told
 
@@ -54,7 +54,7 @@ def anomaly(
         ),
         score=_short(episode.highest if math.isnan(situation.score) else situation.score),
         threshold=1.0,
-        severity=severity(episode.highest),
+        severity=episode.severity,
         anomaly_type=anomaly_type(explanation, situation.state, episode.rise_windows),
         operating_state=situation.state,
         contributors=contributors(explanation.views),
@@ -64,6 +64,7 @@ def anomaly(
         ts=datetime.fromtimestamp(told.ts_s, UTC),
         published_at=situation.now,
         excess_kwh=None if episode.excess_kwh is None else _short(episode.excess_kwh),
+        cost=None if episode.cost is None else _short(episode.cost),
     )
 
 

@@ -13,11 +13,12 @@ SHARED_BELOW: Final = 0.4
 ORDER: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
 
 
-def severity(highest_score: float) -> Severity:
+def severity(highest_score: float, duration_s: float, cost: float | None) -> Severity:
     """Return `critical` from 3 times the threshold on, `warning` from 1.5 times, `info` below.
 
     `highest_score` is the episode's highest so far, so severity never falls within an episode.
     """
+    del duration_s, cost
     if highest_score >= CRITICAL_FROM:
         return "critical"
     return "warning" if highest_score >= WARNING_FROM else "info"

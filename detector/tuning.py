@@ -90,7 +90,8 @@ class Tuning:
 
     A refit is due after `refit_rows` rows, or `refit_share` of the rows learnt from if that is more. It
     learns from at most `memory_rows` remembered rows less those of the last `left_out_windows` windows, and
-    serves from the first row `adopt_windows` windows after the row it became due at.
+    serves from the first row `adopt_windows` windows after the row it became due at. When the memories of all
+    machines would take more than `memory_bytes`, each keeps its share of that.
     """
 
     residual: ResidualSetting = ResidualSetting()
@@ -104,3 +105,4 @@ class Tuning:
     adopt_windows: float = 2.0
     train_rows_most: int = 12_000
     memory_rows: int = 16_000
+    memory_bytes: int = 2 * 1024**3

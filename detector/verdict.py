@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from detector.kinds import severity
+from broker.messages import Severity
+from detector.kinds import ORDER, severity
 from detector.models.base import Patience
 
 UPDATE_S: Final = 30.0
@@ -14,16 +15,20 @@ Phase = Literal["opened", "updated", "closed"]
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """An open episode. Times are epoch seconds; `metric` is the one that deviated most when it opened."""
+    """An open episode. Times are epoch seconds; `metric` is the one that deviated most when it opened.
+
+    `severity` never falls; `cost` is that of `excess_kwh`, in the currency of the price.
+    """
 
     anomaly_id: str
     metric: str
     started_s: float
     highest: float
     told_s: float
-    told_severity: str
+    severity: Severity
     rise_windows: float
     excess_kwh: float | None = None
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Verdict:
 class Seen:
     """A scored row. `score` is 1 at the threshold, or NaN; `excess_kw` is power less what is expected.
 
-    `held` says that there is no score because the machine changes over.
+    `held` says that there is no score because the machine changes over; `price` is that of a kWh.
     """
 
     ts_s: float
@@ -61,6 +66,7 @@ class Seen:
     metric: str
     excess_kw: float | None = None
     held: bool = False
+    price: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,9 @@ def step(verdict: Verdict, seen: Seen, patience: Patience) -> tuple[Verdict, lis
         verdict, told = vanish(verdict)
     if seen.score != seen.score:
         verdict = replace(verdict, last_s=seen.ts_s)
-        return (replace(verdict, above_s=None, above_rows=0, calm_s=None) if seen.held else verdict), told
+        if seen.held:
+            verdict = replace(verdict, above_s=None, above_rows=0, above_highest=0.0, calm_s=None)
+        return verdict, told
     hours = (seen.ts_s - verdict.last_s) / 3600.0 if verdict.last_s is not None else 0.0
     verdict = _count(verdict, seen, patience)
     if verdict.episode is None:
@@ -129,16 +137,19 @@ def _maybe_open(verdict: Verdict, seen: Seen, patience: Patience) -> tuple[Verdi
     if seen.ts_s - verdict.above_s < patience.least_s:
         return verdict, []
     started = verdict.above_s
+    excess_kwh = None if seen.excess_kw is None else seen.excess_kw * (seen.ts_s - started) / 3600.0
+    cost = _cost(excess_kwh, seen.price)
     episode = Episode(
         anomaly_id=anomaly_id(verdict.machine, started, seen.metric),
         metric=seen.metric,
         started_s=started,
         highest=verdict.above_highest,
         told_s=seen.ts_s,
-        told_severity=severity(verdict.above_highest),
+        severity=severity(verdict.above_highest, seen.ts_s - started, cost),
         rise_windows=(started - (verdict.low_s if verdict.low_s is not None else started))
         / patience.window_s,
-        excess_kwh=None if seen.excess_kw is None else seen.excess_kw * (seen.ts_s - started) / 3600.0,
+        excess_kwh=excess_kwh,
+        cost=cost,
     )
     return replace(verdict, episode=episode, calm_s=None), [Told("opened", episode, seen.ts_s)]
 
@@ -149,12 +160,19 @@ def _go_on(
     excess = episode.excess_kwh
     if seen.excess_kw is not None:
         excess = (excess or 0.0) + seen.excess_kw * hours
-    episode = replace(episode, highest=max(episode.highest, seen.score), excess_kwh=excess)
+    highest, cost = max(episode.highest, seen.score), _cost(excess, seen.price)
+    now = severity(highest, seen.ts_s - episode.started_s, cost)
+    rises = ORDER.index(now) > ORDER.index(episode.severity)
+    episode = replace(episode, highest=highest, excess_kwh=excess, cost=cost)
+    episode = replace(episode, severity=now) if rises else episode
     if verdict.calm_s is not None and seen.ts_s - verdict.calm_s >= calm_for_s:
         return replace(verdict, episode=None), [Told("closed", episode, seen.ts_s)]
-    now = severity(episode.highest)
     told: list[Told] = []
-    if now != episode.told_severity or seen.ts_s - episode.told_s >= UPDATE_S:
-        episode = replace(episode, told_s=seen.ts_s, told_severity=now)
+    if rises or seen.ts_s - episode.told_s >= UPDATE_S:
+        episode = replace(episode, told_s=seen.ts_s)
         told = [Told("updated", episode, seen.ts_s)]
     return replace(verdict, episode=episode), told
+
+
+def _cost(excess_kwh: float | None, price: float | None) -> float | None:
+    return None if excess_kwh is None or price is None else excess_kwh * price

@@ -37,7 +37,7 @@ export interface Anomaly {
   score: number;
   threshold: number;
   severity: "critical" | "info" | "warning";
-  anomaly_type: "drift" | "level_shift" | "missing_data" | "multivariate" | "pattern" | "spike" | "standby_waste" | "stuck_sensor";
+  anomaly_type: "drift" | "level_shift" | "missing_data" | "multivariate" | "out_of_range" | "pattern" | "spike" | "standby_waste" | "stuck_sensor";
   operating_state: string;
   contributors: Contributor[];
   started_at: string;

@@ -50,6 +50,7 @@ export const text = {
     drift: "Drift",
     stuck_sensor: "Stuck sensor",
     missing_data: "Missing data",
+    out_of_range: "Out of range",
     standby_waste: "Standby waste",
     pattern: "Unusual pattern",
     multivariate: "Unusual combination",

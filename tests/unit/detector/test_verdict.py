@@ -45,7 +45,7 @@ def test_it_is_told_again_every_30_s_and_at_once_when_severity_rises() -> None:
     _, told = run([1.2] * 95)
     assert [one.ts_s - 1000.0 for one in told] == [2.0, 32.0, 62.0, 92.0]
     _, told = run([1.2] * 5 + [1.6] * 5 + [4.0] * 5)
-    assert [(one.phase, one.episode.told_severity) for one in told] == [
+    assert [(one.phase, one.episode.severity) for one in told] == [
         ("opened", "info"),
         ("updated", "warning"),
         ("updated", "critical"),

@@ -35,7 +35,7 @@ OTHER = replace(POWER, metric="current_a", share=0.3)
     ("score", "word"), [(1.0, "info"), (1.49, "info"), (1.5, "warning"), (2.9, "warning"), (3.0, "critical")]
 )
 def test_severity_follows_the_highest_score(score: float, word: str) -> None:
-    assert severity(score) == word
+    assert severity(score, 60.0, None) == word
 
 
 @pytest.mark.parametrize(
