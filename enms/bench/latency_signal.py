@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from enms.bench.truth import Integers, Load
 
-CALM_TICKS: Final = 40
-"""Nothing jumps so long, so that windows are full of normal rows."""
+CALM_TICKS: Final = 10
+"""Nothing jumps so long: windows have to have rows first."""
 CYCLE_TICKS: Final = 90
 """A machine jumps once in so many ticks: the last jump has to be out of every window before the next."""
 JUMP_TICKS: Final = 8
