@@ -9,7 +9,8 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.rows import Floats
+from detector.rows import Floats, Rows
+from detector.sensors_past import fill
 from detector.sensors_table import FINE, MISSING, OUT_OF_RANGE, STUCK, Table
 from detector.signals import SignalFacts
 from detector.signals_rates import CounterRate
@@ -29,7 +30,8 @@ TYPES: Final[dict[int, TroubleType]] = {
 class Trouble:
     """One sensor in trouble since `since_s` (epoch), all in the metric's own unit.
 
-    `value` is what it is stuck at, the last one before it went missing, or the impossible one. `expected` is
+    `value` is what it is stuck at, the last one before it went missing (`expected` if none came), or the
+    impossible one. `expected` is
     the median in training, `low` to `high` the range in training, or what is possible when it is out of that;
     of a counter all are the last good reading.
     """
@@ -81,6 +83,18 @@ class SensorBank:
         self._table.clear(slot)
         self._learn(slot, facts)
         return slot
+
+    def warm(self, slot: int, past: Rows) -> None:
+        """Show a machine its past, raw rows in order of time, as if they had come; nothing is in trouble yet.
+
+        So a value that stood still before a restart has been standing since then.
+        """
+        facts = self._facts[slot]
+        fill(self._table, slot, facts, past)
+        past = facts.sane(past)
+        for at, rate in self._rates.get(slot, {}).items():
+            for ts_s, reading in zip(past.ts_s.tolist(), past.values[:, at].tolist(), strict=True):
+                rate.take(ts_s, reading)
 
     def replace(self, slot: int, facts: SignalFacts) -> None:
         """Go on with facts learnt anew; what has been seen of the sensors stays.
@@ -134,21 +148,16 @@ class SensorBank:
 
     def _trouble(self, slot: int, at: int, facts: SignalFacts) -> Trouble:
         table = self._table
-        kind, good = int(table.kind[slot, at]), float(table.last[slot, at])
-        expected, low, high = (float(facts.median[at]), float(facts.seen_low[at]), float(facts.seen_high[at]))
+        kind = int(table.kind[slot, at])
+        expected, low, high = float(facts.median[at]), float(facts.seen_low[at]), float(facts.seen_high[at])
         if at in facts.counters:
-            expected = low = high = good
+            expected = low = high = float(table.last[slot, at])
         elif kind == OUT_OF_RANGE:
-            low, high = float(facts.limit_low[at]), float(facts.limit_high[at])
-        return Trouble(
-            facts.metrics[at],
-            TYPES[kind],
-            float(table.since_s[slot, at]),
-            float(table.value[slot, at]),
-            expected,
-            low if np.isfinite(low) else float(facts.seen_low[at]),
-            high if np.isfinite(high) else float(facts.seen_high[at]),
-        )
+            low = _finite(facts.limit_low[at], low)
+            high = _finite(facts.limit_high[at], high)
+        value = _finite(table.value[slot, at], expected)
+        since_s = float(table.since_s[slot, at])
+        return Trouble(facts.metrics[at], TYPES[kind], since_s, value, expected, low, high)
 
     def _learn(self, slot: int, facts: SignalFacts) -> None:
         self._facts[slot] = facts
@@ -165,3 +174,7 @@ class SensorBank:
         for place in np.flatnonzero(self._table.counting[slots]):
             for at, rate in self._rates[int(slots[place])].items():
                 values[place, at] = rate.take(float(ts_s[place]), float(values[place, at]))
+
+
+def _finite(value: float, otherwise: float) -> float:
+    return float(value) if np.isfinite(value) else otherwise

@@ -119,7 +119,9 @@ class Table:
         stuck = np.zeros(values.shape, bool)
         at, metric = np.nonzero(same)
         if len(at):
-            counted = self._moving(slots, values, changed, at, metric) & np.isfinite(passed_s[at])
+            counted = self._moving(slots, values, changed & ~np.isnan(before), at, metric) & np.isfinite(
+                passed_s[at]
+            )
             run_rows[at, metric] += counted
             run_s[at, metric] += np.where(counted, passed_s[at], 0.0)
             of = slots[at], metric
@@ -133,7 +135,7 @@ class Table:
         self.last[slots] = np.where(there, values, before)
         return stuck
 
-    def _moving(self, slots: Slots, values: Floats, changed: Bools, at: Slots, metric: Slots) -> Bools:
+    def _moving(self, slots: Slots, values: Floats, moved: Bools, at: Slots, metric: Slots) -> Bools:
         """Return for each cell whether the metrics it moves with move as they do then."""
         of = slots[at], metric
         ok: Bools = np.ones(len(at), bool)
@@ -141,7 +143,7 @@ class Table:
             gate: Slots = self.gates[(*of, one)]
             value = values[at, gate]
             usual = (value >= self.gate_low[(*of, one)]) & (value <= self.gate_high[(*of, one)])
-            ok &= (gate < 0) | (changed[at, gate] & usual)
+            ok &= (gate < 0) | (moved[at, gate] & usual)
         return ok
 
     def missing(self, slots: Slots, passed_s: Floats, values: Floats) -> Bools:

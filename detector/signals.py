@@ -103,16 +103,18 @@ class SignalFacts:
         Counters are rates per hour; what is beyond its limits, or a mark of "no reading", is NaN. Columns are
         those of `metrics`; the rows themselves stay as they are.
         """
-        rows = rows.of(self.metrics)
-        sane = cleaned(
-            rows, low=self.seen_low, high=self.seen_high, limit=Limits(self.limit_low, self.limit_high)
-        )
+        sane = self.sane(rows)
         if not self.counters:
             return sane
         values = sane.values.copy()
         for at, rule in self.counters.items():
-            values[:, at] = rates(rule, rows.ts_s, values[:, at])
-        return Rows(self.metrics, rows.ts_s, values)
+            values[:, at] = rates(rule, sane.ts_s, values[:, at])
+        return Rows(self.metrics, sane.ts_s, values)
+
+    def sane(self, rows: Rows) -> Rows:
+        """Return the rows with the columns of `metrics`, NaN for what cannot be; counters as they are."""
+        limit = Limits(self.limit_low, self.limit_high)
+        return cleaned(rows.of(self.metrics), low=self.seen_low, high=self.seen_high, limit=limit)
 
     def pack(self) -> tuple[dict[str, NDArray[Any]], dict[str, object]]:
         """Return the arrays, and what goes into JSON beside them, that make the same facts again."""

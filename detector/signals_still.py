@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from detector.rows import Floats, Rows
 
+Bools = NDArray[np.bool_]
 GATES: Final = 3
 GATE_MOVES_LEAST: Final = 0.05
 GATE_TELLS: Final = 2.0
@@ -48,18 +49,29 @@ def still(rows: Rows, gap_s: float) -> Still:
         return learnt
     passed_s = np.diff(rows.ts_s)
     near = passed_s <= gap_s
-    there = np.isfinite(rows.values)
-    both = there[1:] & there[:-1] & near[:, None]
-    moved = both & (rows.values[1:] != rows.values[:-1])
+    moved, known = moves(rows.values)
+    moved, known = moved & near[:, None], known & near[:, None]
     learnt.changes[:] = moved.sum(axis=0)
     for metric in range(count):
-        _gates(learnt, metric, rows.values[1:], moved, both)
-        counted = moving(rows.values[1:], moved, learnt, metric) & near
+        _gates(learnt, metric, rows.values[1:], moved, known)
+        counted = moving(rows.values[1:], moved, learnt, metric) & near & known[:, metric]
         _runs(learnt, metric, rows.values[:, metric], counted, np.where(near, passed_s, 0.0))
     return learnt
 
 
-def moving(values: Floats, moved: NDArray[np.bool_], learnt: Still, metric: int) -> NDArray[np.bool_]:
+def moves(values: Floats) -> tuple[Bools, Bools]:
+    """Return which metrics came with another value than they last had, and for which that can be said.
+
+    Both are (n - 1, metrics): of the rows after the first.
+    """
+    there = np.isfinite(values)
+    last = np.maximum.accumulate(np.where(there, np.arange(len(values))[:, None], -1), axis=0)[:-1]
+    known = there[1:] & (last >= 0)
+    before = np.take_along_axis(values, np.maximum(last, 0), axis=0)
+    return known & (values[1:] != before), known
+
+
+def moving(values: Floats, moved: Bools, learnt: Still, metric: int) -> Bools:
     """Return for each row (n) whether all gates of a metric move, and as they do when it moves too."""
     ok = np.ones(len(values), bool)
     for gate, low, high in zip(
@@ -70,27 +82,25 @@ def moving(values: Floats, moved: NDArray[np.bool_], learnt: Still, metric: int)
     return ok
 
 
-def _gates(
-    learnt: Still, metric: int, values: Floats, moved: NDArray[np.bool_], both: NDArray[np.bool_]
-) -> None:
+def _gates(learnt: Still, metric: int, values: Floats, moved: Bools, known: Bools) -> None:
     """Find the metrics that tell best when this one moves."""
-    told: list[tuple[float, int]] = []
+    found: list[tuple[float, int]] = []
     for other in range(values.shape[1]):
-        known = both[:, metric] & both[:, other]
-        moves, rests = known & moved[:, other], known & ~moved[:, other]
-        least = max(1.0, GATE_MOVES_LEAST * known.sum())
-        if other == metric or moves.sum() < least or rests.sum() < least:
+        told = known[:, metric] & known[:, other]
+        with_other, rests = told & moved[:, other], told & ~moved[:, other]
+        least = max(1.0, GATE_MOVES_LEAST * told.sum())
+        if other == metric or with_other.sum() < least or rests.sum() < least:
             continue
-        with_it, without = moved[moves, metric].mean(), moved[rests, metric].mean()
+        with_it, without = moved[with_other, metric].mean(), moved[rests, metric].mean()
         if with_it > GATE_TELLS * without and with_it - without > GATE_TELLS_BY:
-            told.append((float(with_it - without), other))
-    for at, (_, other) in enumerate(sorted(told, key=lambda one: (-one[0], one[1]))[:GATES]):
+            found.append((float(with_it - without), other))
+    for at, (_, other) in enumerate(sorted(found, key=lambda one: (-one[0], one[1]))[:GATES]):
         usual = values[moved[:, metric] & moved[:, other], other]
         learnt.gates[metric, at] = other
         learnt.gate_low[metric, at], learnt.gate_high[metric, at] = np.quantile(usual, [0.01, 0.99])
 
 
-def _runs(learnt: Still, metric: int, values: Floats, counted: NDArray[np.bool_], passed_s: Floats) -> None:
+def _runs(learnt: Still, metric: int, values: Floats, counted: Bools, passed_s: Floats) -> None:
     """Find the longest runs of a metric in counted rows; rows without a value do not end a run."""
     at = np.flatnonzero(np.isfinite(values))
     if len(at) < 2:  # noqa: PLR2004
