@@ -137,13 +137,16 @@ class Table:
 
     def _moving(self, slots: Slots, values: Floats, moved: Bools, at: Slots, metric: Slots) -> Bools:
         """Return for each cell whether the metrics it moves with move as they do then."""
-        of = slots[at], metric
         ok: Bools = np.ones(len(at), bool)
+        gated = np.flatnonzero(self.gates[slots[at], metric, 0] >= 0)
+        if not len(gated):
+            return ok
+        at, of = at[gated], (slots[at[gated]], metric[gated])
         for one in range(GATES):
             gate: Slots = self.gates[(*of, one)]
             value = values[at, gate]
             usual = (value >= self.gate_low[(*of, one)]) & (value <= self.gate_high[(*of, one)])
-            ok &= (gate < 0) | (moved[at, gate] & usual)
+            ok[gated] &= (gate < 0) | (moved[at, gate] & usual)
         return ok
 
     def missing(self, slots: Slots, passed_s: Floats, values: Floats) -> Bools:
