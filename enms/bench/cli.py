@@ -1,33 +1,19 @@
 """`enms bench …`: measures the product on this machine, and says what was promised beside what was found."""
 
-import asyncio
-import signal
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
+from enms.bench import cli_detector
+from enms.bench.command import Folder, Json, run_bench
 from enms.settings import Settings
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from enms.bench.report import Report
 
 app: Final = typer.Typer(
     no_args_is_help=True,
     help="Measure this machine: a broker, a database and a gateway of its own, removed afterwards.",
 )
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")]
-Folder = Annotated[
-    Path | None,
-    typer.Option(
-        help="Where the temporary folder is made.", exists=True, file_okay=False, show_default=False
-    ),
-]
 Workers = Annotated[int, typer.Option(min=1, max=8, help="Processes that take telemetry in.")]
 
 
@@ -63,7 +49,7 @@ def ingest_command(  # noqa: PLR0913  its options
         node_red=node_red_folder(node_red, Settings.read().data_dir),
         install=install_node_red,
     )
-    _run(lambda bars: ingest(asked, bars), as_json=json)
+    run_bench(lambda bars: ingest(asked, bars), as_json=json)
 
 
 @app.command("sustain")
@@ -75,6 +61,9 @@ def sustain_command(  # noqa: PLR0913  its options
     settle: Annotated[
         int, typer.Option(min=0, help="Seconds at the start that the lag is not judged by.")
     ] = 10,
+    detector: Annotated[
+        bool, typer.Option("--detector/--no-detector", help="Score every row too, each machine by its model.")
+    ] = False,
     find_most: Annotated[
         bool, typer.Option("--search", help="Halve or double until the most is found.")
     ] = False,
@@ -87,8 +76,8 @@ def sustain_command(  # noqa: PLR0913  its options
 
     if settle >= seconds:
         raise typer.BadParameter(f"--settle {settle} leaves nothing of --seconds {seconds}")
-    asked = Asked(machines, seconds, metrics, settle, workers, folder)
-    _run(lambda bars: (search if find_most else sustain)(asked, bars), as_json=json)
+    asked = Asked(machines, seconds, metrics, settle, workers, folder, detector)
+    run_bench(lambda bars: (search if find_most else sustain)(asked, bars), as_json=json)
 
 
 @app.command("history")
@@ -102,38 +91,10 @@ def history_command(
     """Ask for a year at one reading a second, and for any day of it, over HTTP; then export it."""
     from enms.bench.history import Asked, history  # noqa: PLC0415  none of it for `enms --help`
 
-    _run(lambda bars: history(Asked(days, times, folder), bars), as_json=json)
+    run_bench(lambda bars: history(Asked(days, times, folder), bars), as_json=json)
 
 
-def _run(work: Callable[["Progress"], Awaitable["Report"]], *, as_json: bool) -> None:
-    """Run a benchmark until it is done, or stopped by SIGINT or SIGTERM, and print what it found."""
-    from rich.console import Console  # noqa: PLC0415  as above
-    from rich.progress import (  # noqa: PLC0415  as above
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
-    from gateway.store import StoreError  # noqa: PLC0415  as above
-
-    async def run() -> "Report":
-        console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        task = asyncio.current_task()
-        if task is not None:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        with Progress(*columns, console=console) as bars:
-            return await work(bars)
-
-    try:
-        with suppress(asyncio.CancelledError):
-            asyncio.run(run()).print(as_json=as_json)
-            return
-    except (RuntimeError, OSError, StoreError) as error:
-        typer.echo(f"enms bench: {error or 'a part was not ready in time'}", err=True)
-        raise typer.Exit(1) from error
-    typer.echo("enms bench: stopped; everything it started is gone", err=True)
-    raise typer.Exit(1)
+app.command("latency")(cli_detector.latency_command)
+app.command("score")(cli_detector.score_command)
+app.command("detect")(cli_detector.detect_command)
+app.command("factory")(cli_detector.factory_command)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from detector.rows import Rows
 from enms.bench import detect_nab
-from enms.bench.detect_points import Flags, Floats
+from enms.bench.detect_points import Flags, Floats, spans
 from enms.bench.injections import inject
 
 SKAB_TRAIN_ROWS: Final = 400
@@ -22,6 +22,8 @@ NORMAL_TRAIN_ROWS: Final = 1200
 STEEL_TRAIN_SHARE: Final = 0.3
 _WEEK: Final = {"Weekend": 0.0, "Weekday": 1.0}
 _LOADS: Final = {"Light_Load": 0.0, "Medium_Load": 1.0, "Maximum_Load": 2.0}
+ONE_FAULT: Final = np.timedelta64(24, "h")
+"""Some faults show only now and then: in quiet hours, in spikes."""
 LABELS: Final = ("anomaly", "changepoint")
 
 
@@ -81,6 +83,17 @@ class Recorded:
     def faulty(self) -> Flags:
         """The labels of the rows that are scored."""
         return np.zeros(len(self.rest), bool) if self.strange is None else self.strange[self.train :]
+
+    @property
+    def faults(self) -> list[tuple[int, int]]:
+        """First and last row of each fault among the rows that are scored; labels near in time are one."""
+        times, found = self.rest.times, list[tuple[int, int]]()
+        for first, last in spans(self.faulty):
+            if found and times[first] - times[found[-1][1]] <= ONE_FAULT:
+                found[-1] = (found[-1][0], last)
+            else:
+                found.append((first, last))
+        return found
 
     @property
     def weeks(self) -> float:

@@ -57,6 +57,8 @@ def nab(files: Sequence[Judged], name: str = "nab") -> list[Result]:
     promised: dict[str, Promised] = {"standard": (55.0, 65.0), "low_fp": (None, 55.0)}
     days = sum(one.days for one in weighed)
     found: list[Result] = []
+    if not sum(one.windows for one in weighed):
+        return [Result.of(f"{name}_windows", 0, "windows", note="nothing is labelled in these files")]
     for profile, costs in detect_nab.PROFILES.items():
         figure, threshold = detect_nab.best(weighed, costs)
         alarms = sum(one.alarms(threshold) for one in weighed)

@@ -1,6 +1,6 @@
 """How well alarms by row fit labels by row, and how well scores rank rows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -89,11 +89,14 @@ class Events:
     unrelated: int
 
     @classmethod
-    def of(cls, strange: Flags, alarm: Flags) -> Self:
-        """Count runs of faulty rows, and runs of alarm that overlap none of them; both arrays are (n)."""
-        faults, alarms = spans(strange), spans(alarm)
+    def of(cls, faults: Sequence[tuple[int, int]], alarm: Flags) -> Self:
+        """Count faults, (first, last) row of each, and runs of `alarm` (n) that overlap none of them."""
         found = sum(bool(alarm[first : last + 1].any()) for first, last in faults)
-        return cls(len(faults), found, sum(not strange[first : last + 1].any() for first, last in alarms))
+        inside = np.zeros(len(alarm), bool)
+        for first, last in faults:
+            inside[first : last + 1] = True
+        beside = sum(not inside[first : last + 1].any() for first, last in spans(alarm))
+        return cls(len(faults), found, beside)
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -38,7 +38,7 @@ class Judged:
     @property
     def events(self) -> Events:
         """The faults, and the episodes beside them."""
-        return Events.of(self.recorded.faulty, self.alarm)
+        return Events.of(self.recorded.faults, self.alarm)
 
 
 def judge(recorded: Recorded, judge_: Judge) -> Judged:

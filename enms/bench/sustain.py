@@ -5,19 +5,24 @@ import os
 import time
 from asyncio import FIRST_EXCEPTION
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from rich.progress import Progress as Bars
 
+from enms.bench import keeping_up
 from enms.bench.check import Verdict, judge
 from enms.bench.generator import Generator, Progress
 from enms.bench.lag import Lag, LagWatch
+from enms.bench.models import put_models
 from enms.bench.processes import Cost
 from enms.bench.report import Report
 from enms.bench.stand import Stand, Stopwatch
-from enms.bench.truth import MODULUS, MOST_MACHINES
+from enms.bench.sustain_scoring import Scored, add_scored, scored
+from enms.bench.tab import Tab
+from enms.bench.truth import MODULUS, MOST_MACHINES, Load
 from gateway.store.bulk import Bulk
 
 SPACING_MS: Final = 1000
@@ -26,6 +31,8 @@ GENERATOR_LIMIT_MS: Final = 200.0
 DRAIN_S: Final = 120.0
 MEMORY_FROM_S: Final = 300.0
 LEAST_MACHINES: Final = 50
+LEARN_ROWS: Final = 2000
+USER: Final = "bench-sustain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,7 @@ class Asked:
     settle_s: int
     workers: int = 1
     folder: Path | None = None
+    detector: bool = True
 
     @property
     def memory_from_s(self) -> float:
@@ -58,6 +66,7 @@ class Held:
     cpus: dict[str, float]
     costs_before: dict[str, Cost]
     costs: dict[str, Cost]
+    scored: Scored | None = None
 
     @property
     def why_not(self) -> str:
@@ -68,7 +77,9 @@ class Held:
             return f"the generator itself was late: p99 {self.generator_late_p99_ms:.0f} ms"
         if self.lag.p99_ms > LAG_LIMIT_MS:
             return f"commit lag p99 {self.lag.p99_ms:,.0f} ms" if self.lag.messages else "nothing was seen"
-        return "the lag was growing" if self.lag.growing else ""
+        if self.lag.growing:
+            return "the lag was growing"
+        return self.scored.why_not if self.scored is not None else ""
 
 
 async def sustain(asked: Asked, bars: Bars) -> Report:
@@ -113,24 +124,36 @@ def next_machines(runs: Sequence[tuple[int, bool]]) -> int | None:
 
 async def hold(asked: Asked, bars: Bars) -> Held:
     """Run one load: watch lag and costs, wait until all is drained, then check every reading."""
-    task = bars.add_task(f"{asked.machines:,} machines", total=asked.machines * asked.seconds)
-    async with Stand(folder=asked.folder, workers=asked.workers) as stand:
+    async with AsyncExitStack() as opened:
+        stand = await opened.enter_async_context(Stand(folder=asked.folder, workers=asked.workers))
+        if asked.detector:
+            await put_models(stand.models, _learnt_from(asked), bars, LEARN_ROWS)
         await stand.start_gateway()
         bulk = Bulk(stand.settings.database_url)
         await bulk.open()
-        try:
-            found = await _hold(stand, bulk, asked, lambda sent: bars.update(task, completed=sent))
-        finally:
-            await bulk.close()
+        opened.push_async_callback(bulk.close)
+        tab = None
+        if asked.detector:
+            await stand.start_detector()
+            tab = await opened.enter_async_context(Tab(stand, USER, (keeping_up.TOPIC,)))
+            await keeping_up.until_serving(stand, tab, asked.machines)
+        task = bars.add_task(f"{asked.machines:,} machines", total=asked.machines * asked.seconds)
+        found = await _hold(stand, bulk, tab, asked, lambda sent: bars.update(task, completed=sent))
     outcome = found.why_not or "held"
     bars.update(task, description=f"{asked.machines:,} machines: {outcome}")
     return found
 
 
-async def _hold(stand: Stand, bulk: Bulk, asked: Asked, progress: Progress) -> Held:
+def _learnt_from(asked: Asked) -> Load:
+    """Return what the machines would have sent until now."""
+    return Load(asked.machines, asked.metrics, int(time.time()) * 1000, SPACING_MS)
+
+
+async def _hold(stand: Stand, bulk: Bulk, tab: Tab | None, asked: Asked, progress: Progress) -> Held:
     watch, messages = LagWatch(bulk), asked.machines * asked.seconds
     async with Generator(stand, asked.machines, asked.metrics, SPACING_MS) as generator:
-        busy = Stopwatch(stand, generator=generator.pid, benchmark=os.getpid())
+        others = {"generator": generator.pid, "benchmark": os.getpid()}
+        busy = Stopwatch(stand, **others, **({} if tab is None else {"tab": tab.pid}))
         sending = asyncio.create_task(generator.paced(asked.seconds, progress))
         looking = asyncio.create_task(_look(watch, generator, sending))
         try:
@@ -148,6 +171,7 @@ async def _hold(stand: Stand, bulk: Bulk, asked: Asked, progress: Progress) -> H
                 one.cancel()
             await asyncio.gather(sending, looking, return_exceptions=True)
     load = generator.load
+    settled_s = load.base_ms / 1000 + asked.settle_s
     held = await bulk.held(load.base_ms, load.spacing_ms, MODULUS)
     return Held(
         asked=asked,
@@ -159,6 +183,7 @@ async def _hold(stand: Stand, bulk: Bulk, asked: Asked, progress: Progress) -> H
         cpus=cpus,
         costs_before=costs_before,
         costs=costs,
+        scored=None if tab is None else await scored(tab, messages, settled_s),
     )
 
 
@@ -192,6 +217,8 @@ def _add(report: Report, held: Held, machines_held: int) -> None:
         _add_lag(report, held)
     else:
         report.remarks.append("NO LAG: not one reading that was looked for became visible in time")
+    if held.scored is not None:
+        add_scored(report, held.scored)
     if held.drained_s is None:
         report.remarks.append("NOT DRAINED: readings that the broker acknowledged did not come")
     else:

@@ -61,7 +61,16 @@ def test_a_row_without_a_score_ranks_lowest() -> None:
 def test_an_episode_that_overlaps_a_fault_finds_it_and_any_other_is_unrelated() -> None:
     assert spans(flags("xx..x")) == [(0, 1), (4, 4)]
     strange, alarm = flags("..xxx....xx...xx"), flags("x...xxx.x.x.....")
-    assert Events.of(strange, alarm) == Events(events=3, found=2, unrelated=2)
+    assert Events.of(spans(strange), alarm) == Events(events=3, found=2, unrelated=2)
+
+
+def test_labels_within_a_day_are_one_fault() -> None:
+    hours = np.datetime64("2026-03-04T00:00") + np.arange(80) * np.timedelta64(1, "h")
+    strange = np.zeros(80, bool)
+    strange[[10, 11, 35, 60, 61]] = True
+    table = detect_data.Table(("usage_kwh",), hours, np.zeros((80, 1)))
+    recorded = detect_data.Recorded("meter.csv", table, train=5, strange=strange)
+    assert recorded.faults == [(5, 30), (55, 56)]
 
 
 def test_no_alarm_scores_0_and_an_alarm_at_the_beginning_of_each_window_100() -> None:
@@ -136,3 +145,24 @@ def test_a_file_that_is_something_else_is_named(tmp_path: Path) -> None:
     (tmp_path / "steel.csv").write_text("timestamp,usage_kwh,anomaly\n2026-03-04 12:00:00,much,0\n")
     with pytest.raises(detect_data.BadDataError, match=r"steel\.csv holds something else.*'much'"):
         detect_data.energy(tmp_path / "steel.csv")
+
+
+def test_fresh_faults_are_put_behind_the_part_that_is_learnt_from(tmp_path: Path) -> None:
+    times = np.datetime64("2026-03-02T00:15") + np.arange(14_000) * np.timedelta64(15, "m")
+    lines = [
+        f"{ts.item():%Y-%m-%d %H:%M:%S},{3 + at % 96 / 10},{'Weekend' if at // 96 % 7 > 4 else 'Weekday'},Light_Load"
+        for at, ts in enumerate(times)
+    ]
+    path = tmp_path / "meter.csv"
+    path.write_text("\n".join(["timestamp,usage_kwh,week_status,load_type", *lines]))
+    meter = detect_data.clean_meter(path)
+    assert meter.columns == ("usage_kwh", "week_status", "load_type")
+    assert (meter["week_status"][0], meter["week_status"][96 * 5], meter["load_type"][0]) == (1.0, 0.0, 0.0)
+    one, other = detect_data.injected(meter, 0), detect_data.injected(meter, 1)
+    assert one.train == 4200
+    assert one.strange is not None
+    assert not one.strange[:4200].any()
+    assert (one.table.values[~one.strange] == meter.values[~one.strange]).all()
+    assert 10 <= len(one.faults) <= 12
+    assert one.faults != other.faults
+    assert len(detect_data.clean_meter(path, since=times[7])) == 14_000 - 7
