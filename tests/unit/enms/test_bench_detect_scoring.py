@@ -149,8 +149,9 @@ def test_a_file_that_is_something_else_is_named(tmp_path: Path) -> None:
 
 def test_fresh_faults_are_put_behind_the_part_that_is_learnt_from(tmp_path: Path) -> None:
     times = np.datetime64("2026-03-02T00:15") + np.arange(14_000) * np.timedelta64(15, "m")
+    days = ["Weekday"] * 5 + ["Weekend"] * 2
     lines = [
-        f"{ts.item():%Y-%m-%d %H:%M:%S},{3 + at % 96 / 10},{'Weekend' if at // 96 % 7 > 4 else 'Weekday'},Light_Load"
+        f"{ts.item():%Y-%m-%d %H:%M:%S},{3 + at % 96 / 10},{days[at // 96 % 7]},Light_Load"
         for at, ts in enumerate(times)
     ]
     path = tmp_path / "meter.csv"
@@ -162,7 +163,8 @@ def test_fresh_faults_are_put_behind_the_part_that_is_learnt_from(tmp_path: Path
     assert one.train == 4200
     assert one.strange is not None
     assert not one.strange[:4200].any()
-    assert (one.table.values[~one.strange] == meter.values[~one.strange]).all()
+    unlabelled = one.table["usage_kwh"][~one.strange] / meter["usage_kwh"][~one.strange]
+    assert 1.0 <= unlabelled.min() <= unlabelled.max() < 1.06  # where a slow rise is not to be seen yet
     assert 10 <= len(one.faults) <= 12
     assert one.faults != other.faults
     assert len(detect_data.clean_meter(path, since=times[7])) == 14_000 - 7
