@@ -30,6 +30,7 @@ from detector.models.forest_features import (
     center_and_scale,
     feature_names,
     window_features,
+    without_extremes,
 )
 from detector.models.forest_score import Scoring, samples_score
 from detector.models.forest_trees import (
@@ -111,6 +112,7 @@ class ForestModel(WindowModel):
         span_s = max(setting.window_s, setting.window_rows_least * period_s)
         span_s = min(span_s, WINDOW_PERIODS_MOST * period_s)
         center, scale = center_and_scale(rows.values)
+        rows = without_extremes(rows, center, scale)
         features = window_features(rows, center, scale, span_s, setting.window_rows_least)
         known = np.isfinite(features).any(axis=1)
         if known.sum() < LEAST_ROWS:

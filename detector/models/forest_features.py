@@ -68,6 +68,13 @@ def center_and_scale(values: Floats) -> tuple[Floats, Floats]:
     return center, scale
 
 
+def without_extremes(rows: Rows, center: Floats, scale: Floats) -> Rows:
+    """Return the rows without readings that `counted` would bring nearer: nothing is learnt from those."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        far = np.abs((rows.values - center) / scale) >= SCALES_MOST
+    return Rows(rows.metrics, rows.ts_s, np.where(far, np.nan, rows.values)) if far.any() else rows
+
+
 def counted(values: Floats, center: Floats, scale: Floats) -> Counted:
     """Count `values` (…, metrics) in steps; what is not finite is missing."""
     there = np.isfinite(values)
