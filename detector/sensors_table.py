@@ -79,7 +79,7 @@ class Table:
         self.odd_low[slot], self.odd_high[slot] = facts.seen_low - width, facts.seen_high + width
         self.probe[slot] = probes(facts.metrics)
         untold = (still.still_s > setting.still_most_s) | (still.changes < setting.changes_least)[:, None]
-        rows = np.maximum(setting.stuck_factor * still.still_rows, setting.stuck_rows)
+        rows = setting.stuck_factor * (still.still_rows + 1.0)
         seconds = setting.stuck_factor * np.maximum(still.still_s, facts.period_s)
         self.need_rows[slot] = np.where(untold, np.inf, rows)
         self.need_s[slot] = np.maximum(seconds, setting.stuck_s)
