@@ -22,6 +22,7 @@ from detector.rows import Floats, Rows
 from detector.tuning import Tuning
 from enms.bench.processes import cost
 from enms.bench.report import Promised, Report
+from enms.bench.score_fleet import watched
 from enms.bench.score_series import LEARN_ROWS, METRICS, series
 from enms.bench.spread import gathered, processes_most
 
@@ -62,26 +63,29 @@ class Served:
 async def score(asked: Asked, bars: Bars) -> Report:
     """Measure both kinds of model and report them."""
     report = Report("score")
-    for kind, machines, prefix in (
-        (ResidualModel, asked.machines, ""),
-        (ForestModel, asked.forest_machines, "forest_"),
-    ):
-        if not machines:
-            report.remarks.append(f"LEFT OUT: {kind.kind}, of which no machines were asked for")
-            continue
-        before = memory_mib()
-        served = await asyncio.to_thread(serve, await _learnt(kind.kind, machines, bars), asked.ticks)
-        grown = memory_mib() - before - served.ahead.nbytes / 2**20
-        ticks = [served.tick(at) for at in range(asked.ticks)]
-        loop_s, expected = await asyncio.to_thread(_one_by_one, served, asked.ticks - 1, bars)
-        _add(report, prefix, served, [took_s for took_s, _ in ticks], loop_s)
-        each_kib = grown * 1024 / machines
-        report.add(f"{prefix}memory_per_machine_kib", each_kib, "KiB", note="resident, the models too")
-        differ = float(np.max(np.abs(ticks[-1][1] - expected)))
-        report.add(
-            f"{prefix}differs_from_sklearn", differ, "", promised=(EQUAL, EQUAL), note="largest of all"
-        )
+    for kind, machines in ((ResidualModel.kind, asked.machines), (ForestModel.kind, asked.forest_machines)):
+        if machines:
+            await _measure(report, kind, machines, asked.ticks, bars)
+        else:
+            report.remarks.append(f"LEFT OUT: {kind}, of which no machines were asked for")
     return report
+
+
+async def _measure(report: Report, kind: str, machines: int, count: int, bars: Bars) -> None:
+    prefix = "" if kind == ResidualModel.kind else f"{kind}_"
+    before = memory_mib()
+    served = await asyncio.to_thread(serve, await _learnt(kind, machines, bars), count)
+    grown_kib = (memory_mib() - before) * 1024 - served.ahead.nbytes / 1024
+    ticks = [served.tick(at) for at in range(count)]
+    loop_s, expected = await asyncio.to_thread(_one_by_one, served, count - 1, bars)
+    _add(report, prefix, served, [took_s for took_s, _ in ticks], loop_s)
+    each_kib = grown_kib / machines
+    report.add(f"{prefix}memory_per_machine_kib", each_kib, "KiB", note="resident, the models too")
+    differ = float(np.max(np.abs(ticks[-1][1] - expected)))
+    note = "the largest difference of any machine's score"
+    report.add(f"{prefix}differs_from_sklearn", differ, "", promised=(EQUAL, EQUAL), note=note)
+    if not prefix:
+        await asyncio.to_thread(_whole_way, report, served, bars)
 
 
 def learn(given: tuple[str, int, int]) -> list[Model]:
@@ -147,10 +151,29 @@ def _asked_of_sklearn(model: Model, seen: Rows) -> tuple[float, float]:
     return time.perf_counter() - began, forest.score(features, said)
 
 
+def _whole_way(report: Report, served: Served, bars: Bars) -> None:
+    """Measure the same ticks through sensors, episodes and memory too."""
+    machines = len(served.models)
+    task = bars.add_task("the whole way of a row", total=machines)
+    fleet = watched(served.models, lambda: bars.advance(task))
+    took_ms = np.array([fleet.tick(at, values) for at, values in enumerate(served.ahead)]) * 1000
+    note = "with sensor checks, episodes and what refits remember"
+    report.add(
+        f"whole_tick_{machines}_ms", float(np.median(took_ms)), "ms", promised=_promised(machines), note=note
+    )
+    report.add(f"whole_tick_{machines}_p99_ms", float(np.quantile(took_ms, 0.99)), "ms")
+    note = f"in arrays, {LEARN_ROWS} remembered rows with it"
+    report.add("whole_arrays_per_machine_kib", fleet.memory_kib, "KiB", note=note)
+
+
+def _promised(machines: int) -> Promised | None:
+    return (500.0, 50.0) if machines == WHOLE_LOAD else None
+
+
 def _add(report: Report, prefix: str, served: Served, ticks_s: Sequence[float], loop_s: float) -> None:
     machines = len(served.models)
     took_ms = np.array(ticks_s) * 1000
-    promised: Promised | None = (500.0, 50.0) if machines == WHOLE_LOAD and not prefix else None
+    promised = None if prefix else _promised(machines)
     note = f"median of {len(took_ms)} ticks; {machines:,} machines of {len(METRICS)} metrics"
     report.add(f"{prefix}tick_{machines}_ms", float(np.median(took_ms)), "ms", promised=promised, note=note)
     report.add(f"{prefix}tick_{machines}_p99_ms", float(np.quantile(took_ms, 0.99)), "ms")
