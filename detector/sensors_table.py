@@ -78,7 +78,8 @@ class Table:
         self.seen_low[slot], self.seen_high[slot] = facts.seen_low, facts.seen_high
         self.odd_low[slot], self.odd_high[slot] = facts.seen_low - width, facts.seen_high + width
         self.probe[slot] = probes(facts.metrics)
-        untold = (still.still_s > setting.still_most_s) | (still.changes < setting.changes_least)[:, None]
+        most_s = max(setting.still_most_s, setting.still_most_periods * facts.period_s)
+        untold = (still.still_s > most_s) | (still.changes < setting.changes_least)[:, None]
         rows = setting.stuck_factor * (still.still_rows + 1.0)
         seconds = setting.stuck_factor * np.maximum(still.still_s, facts.period_s)
         self.need_rows[slot] = np.where(untold, np.inf, rows)

@@ -7,25 +7,18 @@ from dataclasses import dataclass
 class ResidualSetting:
     """Of the models that compare each metric with the others and with its own past.
 
-    `window_s` is the shortest window: shorter ones miss faint faults in the noise, longer ones tell late
-    both that a fault began and that it is over. A machine trained on slower rows gets one of
-    `window_rows_least` rows. The threshold is `margin` times the highest score of training, at least
-    `sigmas`. How slow metrics wander is measured on `folds` stretches of training, each judged by what the
-    others taught. An episode ends when the score stays below `calm_ratio`, or below `fade_ratio` of the
-    episode's highest, for `calm_windows`: what remains of a large fault is a machine that has changed, not a
-    fault that goes on. How long a hole or a calm must last is counted in windows.
+    `window_s` is the shortest window; a machine trained on slower rows gets one of `window_rows_least`
+    rows. How long a hole or a calm must last is counted in windows.
     """
 
-    window_s: float = 20.0
+    window_s: float = 30.0
     window_rows_least: int = 3
-    sigmas: float = 3.6
-    margin: float = 1.3
-    folds: int = 8
+    fit_share: float = 0.7
+    margin: float = 1.6
     patience_rows: int = 3
     calm_ratio: float = 0.9
-    fade_ratio: float = 0.3
-    calm_windows: float = 0.3
-    hole_windows: float = 6.0
+    calm_windows: float = 0.2
+    hole_windows: float = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +62,9 @@ class SensorSetting:
     """Of the checks that tell a sensor's trouble from its machine's.
 
     Stuck is a value that came `stuck_factor` times as often in a row as ever in training, and for at least
-    `stuck_s`; a metric that stood still for `still_most_s` in training, or changed fewer than
-    `changes_least` times, cannot be told to be stuck. Missing is what came with `present_least` of the
-    training rows and has not come for `missing_periods` periods and `missing_s` while others came. What is
+    `stuck_s`; a metric that stood still for more than `still_most_s` and `still_most_periods` in training, or
+    changed fewer than `changes_least` times, cannot be told to be stuck. Missing is what came with
+    `present_least` of the training rows and has not come for `missing_periods` periods and `missing_s` while others came. What is
     out of range is masked at once and told after `strange_rows` rows. A trouble ends after `good_rows` good
     rows over `good_s`. Rows further apart than `gap_periods` periods and `gap_s` say nothing of each other.
     """
@@ -79,6 +72,7 @@ class SensorSetting:
     stuck_factor: float = 5.0
     stuck_s: float = 60.0
     still_most_s: float = 1800.0
+    still_most_periods: float = 5.0
     changes_least: int = 30
     present_least: float = 0.9
     missing_periods: float = 10.0
