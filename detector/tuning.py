@@ -7,23 +7,76 @@ from dataclasses import dataclass
 class ResidualSetting:
     """Of the models that compare each metric with the others and with its own past.
 
-    `window_s` is the shortest window; a machine trained on slower rows gets one of `window_rows_least`
-    rows. How long a hole or a calm must last is counted in windows.
+    `window_s` is the shortest window: shorter ones miss faint faults in the noise, longer ones tell late
+    both that a fault began and that it is over. A machine trained on slower rows gets one of
+    `window_rows_least` rows. The threshold is `margin` times the highest score of training, at least
+    `sigmas`. How slow metrics wander is measured on `folds` stretches of training, each judged by what the
+    others taught. An episode ends when the score stays below `calm_ratio`, or below `fade_ratio` of the
+    episode's highest, for `calm_windows`: what remains of a large fault is a machine that has changed, not a
+    fault that goes on. How long a hole or a calm must last is counted in windows.
     """
 
-    window_s: float = 30.0
+    window_s: float = 20.0
     window_rows_least: int = 3
-    fit_share: float = 0.7
-    margin: float = 1.6
+    sigmas: float = 3.6
+    margin: float = 1.3
+    folds: int = 8
     patience_rows: int = 3
     calm_ratio: float = 0.9
-    calm_windows: float = 0.2
-    hole_windows: float = 4.0
+    fade_ratio: float = 0.3
+    calm_windows: float = 0.3
+    hole_windows: float = 6.0
 
 
 @dataclass(frozen=True, slots=True)
 class BaselineSetting:
-    """Of the models that know what energy a time and a state should take."""
+    """Of the models that know what energy a time and a state should take.
+
+    Figures of the quiet level are natural logarithms: 0.1 is 10 %. The level is the median of `level_days`
+    days, of each the `level_quantile` of its quiet rows: three weeks forget a season, not a fault. A quiet
+    row counts as the lower ones of the last `filter_rows` (the one of `filter_rank` from below), for what a
+    plant does now and then only adds. What lies more than `allowed` above the level, twice as much as quiet
+    days differ, adds to a sum, at most `step` a row (`step_large` from `standby_from` on, which is no drift).
+    The alarm opens at `alarm_sum`: two hours of half as much again, a night of a fifth. It never sums up to
+    more than `sum_most` times that, and only from `hold_from` times on is it held through production, where
+    the level cannot be seen; it ends below `close_ratio`, or when `back_rows` of the last six quiet rows are
+    below `back_ratio` of the fault. After `accept_days` a new level is how things are. A cell of the calendar
+    counts the less the more it varies, at least `weight_least`.
+
+    A spike is `spike_ratio` times its quiet neighbours and `spike_of_mean` of the mean above them;
+    `spike_count` in `spike_s` make an alarm, held for `spike_hold_s`; one that is `over_highest` times the most
+    of training is one by itself. Nothing, or the same value, must last longer than in training, by `still_more`
+    rows and for at least `none_least` or `same_least` rows. A training with more than `alarms_a_week` raises
+    its own limits until it has no more.
+    """
+
+    level_days: int = 20
+    level_quantile: float = 0.45
+    filter_rows: int = 10
+    filter_rank: int = 1
+    allowed: float = 0.10
+    step: float = 0.10
+    step_large: float = 0.25
+    standby_from: float = 0.5
+    alarm_sum: float = 1.6
+    sum_most: float = 1.25
+    hold_from: float = 1.06
+    close_ratio: float = 0.5
+    back_ratio: float = 0.4
+    back_rows: int = 5
+    accept_days: float = 7.0
+    weight_least: float = 0.2
+    spike_ratio: float = 1.9
+    spike_of_mean: float = 0.2
+    spike_count: int = 2
+    spike_s: float = 8 * 3600.0
+    spike_hold_s: float = 3600.0
+    over_highest: float = 1.05
+    still_more: int = 2
+    none_least: int = 1
+    same_least: int = 5
+    alarms_a_week: float = 0.5
+    train_days_least: float = 7.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +101,7 @@ class ForestSetting:
     samples: int = 128
     window_s: float = 30.0
     window_rows_least: int = 3
-    outside_ranges: float = 0.5
+    outside_ranges: float = 2.0
     patience_rows: int = 3
     patience_rows_most: int = 120
     patience_margin: float = 1.6
