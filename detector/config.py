@@ -13,7 +13,8 @@ __all__ = ["DetectorConfig", "Tuning"]
 class DetectorConfig:
     """Where the bus, the history and the model store are, and how much past a first training needs.
 
-    `outbox` is the file that keeps events until the database has them.
+    `outbox` is the file that keeps events until the database has them. `price_per_kwh` is in the currency
+    that costs are told in.
     """
 
     bus: BusAddress
@@ -28,4 +29,5 @@ class DetectorConfig:
     train_span_s: float = 60.0
     history_days: float = 14.0
     look_every_s: float = 2.0
+    price_per_kwh: float | None = None
     tuning: Tuning = field(default_factory=Tuning)

@@ -10,9 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 from detector.fleet import Fleet, Start
-from detector.models import choose
 from detector.rows import Rows
-from detector.signals import SignalFacts
+from detector.training import fit
 from detector.tuning import Tuning
 
 MACHINE: Final = "evaluated"
@@ -41,14 +40,11 @@ class Streamed:
 
     def learn(self, past: Rows) -> None:
         """Learn from rows, which are taken to be normal. Raises TooFewRowsError."""
-        facts = SignalFacts.learn(past, {}, self._tuning.sensor)
-        model = choose(facts.signals(past), self._tuning, self._kind)
-        if model.metrics != past.metrics:
-            past = past.of(model.metrics)
-            facts = SignalFacts.learn(past, {}, self._tuning.sensor)
+        learnt = fit(past, self._tuning, self._kind)
+        model = learnt.model
         self._metrics, self._last_s = model.metrics, float(past.ts_s[-1])
         window = past.where(past.ts_s > self._last_s - model.reach_s)
-        self._fleet.serve(MACHINE, Start(model, "1", facts, window, past))
+        self._fleet.serve(MACHINE, Start(model, "1", learnt.facts, window, learnt.used))
 
     def score_one(self, ts: Any, row: Mapping[str, float]) -> tuple[float, int]:
         """Return the score and whether an episode is open after this row."""

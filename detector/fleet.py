@@ -1,6 +1,6 @@
 """All machines in service: which lot each is in, and refits as their data makes them due."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,10 +9,11 @@ from detector.lot import Lot, News, Scored, Served
 from detector.memory import Refit
 from detector.models import Explanation, Model, TooFewRowsError, choose, stack_key
 from detector.models.stack import Slots
-from detector.rows import Floats, Rows, thinned
+from detector.rows import Floats, Rows
 from detector.signals import SignalFacts
+from detector.states import MODE_FIELDS, high_power_kw, operating_state, power_metric
 from detector.tuning import Tuning
-from detector.verdict import Episode, Verdict
+from detector.verdict import Episode, Verdict, resumed
 
 RESIDUALS = frozenset({"residual", "regimes"})
 
@@ -21,8 +22,9 @@ RESIDUALS = frozenset({"residual", "regimes"})
 class Start:
     """What a machine begins to be served with.
 
-    `past` (raw rows, the last ones before those to be scored) fills its windows, `remembered` (raw) is what
-    its refits go on from. `open_episode` was open at the time beside it.
+    `past` (raw rows, the last ones before those to be scored) fills its windows. `remembered`, as the model
+    sees rows, is what its refits go on from. `open_episode` was open at the time beside it; `refits` is how
+    often the model was refitted since it was trained.
     """
 
     model: Model
@@ -31,6 +33,7 @@ class Start:
     past: Rows
     remembered: Rows
     open_episode: tuple[Episode, float] | None = None
+    refits: int = 0
 
 
 def relearn(served: Served, refit: Refit, tuning: Tuning) -> Model | None:
@@ -57,20 +60,24 @@ class Fleet:
 
     def serve(self, machine: str, start: Start) -> None:
         """Begin to serve a machine, or go on with a newly trained model: an open episode stays open."""
-        model = start.model
-        verdict = Verdict(machine)
+        model, facts = start.model, start.facts
+        served = Served(machine, model, start.version, facts, 0, self._price, refits=start.refits)
+        served.high_kw = high_power_kw(start.remembered)
+        verdict, maintained = Verdict(machine), False
         if start.open_episode is not None:
-            episode, last_s = start.open_episode
-            verdict = Verdict(machine, last_s=last_s, episode=episode)
-        maintained = False
+            verdict = resumed(machine, *start.open_episode)
         if machine in self._places:
             lot, slot = self._places[machine]
-            maintained = self.served(machine).maintained
+            old = self.served(machine)
+            if stack_key(old.model) == stack_key(model) and old.model.metrics == model.metrics:
+                lot.renew(slot, served, start.remembered)
+                return
+            maintained = old.maintained
             verdict = lot.remove(slot)
         lot = self._lot(model)
-        served = Served(machine, model, start.version, start.facts, lot.sensors.add(start.facts), self._price)
-        remembered = thinned(start.facts.signals(start.remembered), self.tuning)
-        slot = lot.add(served, start.facts.signals(start.past), remembered, verdict)
+        served.sensors = lot.sensors.add(facts)
+        lot.sensors.warm(served.sensors, start.past)
+        slot = lot.add(served, facts.signals(start.past), start.remembered, verdict)
         self._places[machine] = lot, slot
         if maintained:
             lot.maintain(slot, on=True)
@@ -134,15 +141,31 @@ class Fleet:
                 if served is not None:
                     yield served.machine
 
+    def last(self, machine: str) -> tuple[float, bool]:
+        """Return the score of the machine's last row, and whether it was held."""
+        lot, slot = self._places[machine]
+        return float(lot.scores[slot]), bool(lot.held[slot])
+
     def explain(self, machine: str) -> Explanation:
         """Explain the machine's last row."""
         lot, slot = self._places[machine]
         return lot.explain(slot)
 
-    def state(self, machine: str) -> str:
-        """Return the operating state its model knows, `maintenance`, or an empty text."""
+    def state(self, machine: str, said: Mapping[str, str], explanation: Explanation | None = None) -> str:
+        """Return what the machine is doing: what it or its model says, else what its power says.
+
+        It is `maintenance` while that is so, whatever they say.
+        """
         lot, slot = self._places[machine]
-        return "maintenance" if self.served(machine).maintained else lot.stack.state(slot)
+        served = self.served(machine)
+        if served.maintained:
+            return "maintenance"
+        power = power_metric(served.model.metrics)
+        views = explanation.views if explanation is not None else ()
+        drawn_kw = next((view.value for view in views if view.metric == power), None)
+        known = lot.stack.state(slot)
+        said_or_drawn = operating_state(said, drawn_kw, served.high_kw)
+        return known if known and not any(said.get(one) for one in MODE_FIELDS) else said_or_drawn
 
     def vanish(self, machine: str) -> News | None:
         """Close what is open because the machine's data stopped."""

@@ -33,6 +33,7 @@ class Served:
     sensors: int
     price: float | None
     maintained: bool = False
+    high_kw: float | None = None
     refits: int = 0
     told_of: Explanation = NOBODY
     refit: Refit | None = None
@@ -59,23 +60,25 @@ class News:
 class Scored:
     """A pass of n rows: `scores` (n) with sensors' trouble in them, `held` (n), and what is to be told.
 
-    `due` are refits to be made, `moves` machines whose refitted models belong into another lot.
+    `due` are refits to be made, `adopted` machines with a refitted model and since when, `moves` machines
+    whose refitted models belong into another lot.
     """
 
     scores: Floats
     held: NDArray[np.bool_]
     news: list[News]
-    due: list[Refit]
+    due: list[tuple[Served, Refit]]
+    adopted: list[tuple[Served, float]]
     moves: list[tuple[str, Model]]
 
 
 class Lot:
-    """By slot. `learn` makes the model of a refit when it is to serve, else it is made elsewhere till then."""
+    """By slot. `learn` makes the model of a refit when it is to serve, else it is made elsewhere."""
 
     def __init__(
         self, example: Model, tuning: Tuning, learn: Callable[["Served", Refit], Model | None] | None
     ) -> None:
-        metrics = len(example.metrics)
+        self.width = metrics = len(example.metrics)
         self.stack = stack_for(example)
         self.sensors = SensorBank(metrics, tuning.sensor)
         self.verdicts = VerdictTable()
@@ -85,6 +88,8 @@ class Lot:
         self._bank = np.empty(0, np.intp)
         self._adopt_s = np.empty(0)
         self._maintained = np.empty(0, bool)
+        self.scores = np.empty(0)
+        self.held = np.empty(0, bool)
         self._moving: list[tuple[str, Model]] = []
 
     def add(self, served: Served, past: Rows, remembered: Rows, verdict: Verdict) -> int:
@@ -99,6 +104,16 @@ class Lot:
         self.memory.begin(slot, remembered, model.period_s, model.span_s, model.samples)
         return slot
 
+    def renew(self, slot: int, served: Served, remembered: Rows) -> None:
+        """Go on with a newly trained model of the same metrics; windows and verdict stay."""
+        old, model = self._of(slot), served.model
+        served.sensors, served.maintained, served.told_of = old.sensors, old.maintained, old.told_of
+        self.served[slot], self._adopt_s[slot] = served, np.inf
+        self.sensors.replace(served.sensors, served.facts)
+        self.stack.replace(slot, model)
+        self.verdicts.adopt(slot, model.patience)
+        self.memory.begin(slot, remembered, model.period_s, model.span_s, model.samples)
+
     def remove(self, slot: int) -> Verdict:
         """Forget a machine; returns its verdict."""
         verdict = self.verdicts.get(slot)
@@ -111,8 +126,8 @@ class Lot:
 
     def push(self, slots: Slots, ts_s: Floats, raw: Floats) -> Scored:
         """Take one row of each of n machines: distinct slots (n), times (n), raw values (n, metrics)."""
-        for slot in slots[self._adopt_s[slots] <= ts_s]:
-            self._adopt(int(slot))
+        ready = np.flatnonzero(self._adopt_s[slots] <= ts_s)
+        since = [(self._of(int(slots[at])), float(ts_s[at])) for at in ready if self._adopt(int(slots[at]))]
         checked = self.sensors.check(self._bank[slots], ts_s, raw)
         pushed = self.stack.push(slots, ts_s, checked.values)
         scores, held = pushed.scores, pushed.held
@@ -122,12 +137,14 @@ class Lot:
         maintained = self._maintained[slots]
         if maintained.any():
             scores, held = np.where(maintained, np.nan, scores), held | maintained
+        self.scores[slots], self.held[slots] = scores, held
         news = []
         for place in self.verdicts.calm(slots, ts_s, scores, held):
             news += self._step(int(place), int(slots[place]), float(ts_s[place]), scores[place], held[place])
         normal = ~(scores >= 1.0) & ~self.verdicts.open(slots) & ~maintained
         due = self.memory.note(slots, ts_s, checked.values, normal)
-        return Scored(scores, held, news, [refit for refit in due if self._plan(refit)], self._moves())
+        planned = [(self._of(refit.slot), refit) for refit in due if self._plan(refit)]
+        return Scored(scores, held, news, planned, since, self._moves())
 
     def vanish(self, slot: int) -> News | None:
         """Close what is open because the data stopped."""
@@ -173,25 +190,26 @@ class Lot:
         served.refit, self._adopt_s[refit.slot] = refit, refit.adopt_s
         return True
 
-    def _adopt(self, slot: int) -> None:
-        """Go on with the refitted model; look again at the next row where it is still being made."""
+    def _adopt(self, slot: int) -> bool:
+        """Go on with the refitted model, if there is one; look again at the next row if it is being made."""
         served = self._of(slot)
         if served.refit is not None and self._learn is not None:
             served.refitted = self._learn(served, served.refit)
         elif served.refit is not None and served.refitted is None:
-            return
+            return False
         model, served.refit, served.refitted = served.refitted, None, None
         self._adopt_s[slot] = np.inf
         if model is None:
-            return
+            return False
         if stack_key(model) != stack_key(served.model):
             self._moving.append((served.machine, model))
-            return
+            return False
         served.model = model
         served.refits += 1
         self.stack.replace(slot, model)
         self.verdicts.adopt(slot, model.patience)
         self.memory.adopt(slot, model.period_s, model.span_s, model.samples)
+        return True
 
     def _moves(self) -> list[tuple[str, Model]]:
         moving, self._moving = self._moving, []
@@ -209,5 +227,7 @@ class Lot:
         self._bank = np.concatenate([self._bank, np.zeros(more, np.intp)])
         self._adopt_s = np.concatenate([self._adopt_s, np.full(more, np.inf)])
         self._maintained = np.concatenate([self._maintained, np.zeros(more, bool)])
+        self.scores = np.concatenate([self.scores, np.full(more, np.nan)])
+        self.held = np.concatenate([self.held, np.zeros(more, bool)])
         self.verdicts.resize(slots)
         self.memory.resize(slots)

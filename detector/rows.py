@@ -1,7 +1,7 @@
 """Rows of one machine in order of time: what models learn from and score."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from detector.tuning import Tuning
 
 Floats = NDArray[np.float64]
+FINEST_S: Final = 10.0
+"""Rows are not thinned further than this: windows of half a minute would have too few of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def shortest_span_s(period_s: float, tuning: Tuning) -> float:
 def thinned(rows: Rows, tuning: Tuning) -> Rows:
     """Return the rows at their usual period, and of those no more than `train_rows_most`.
 
-    Where there are more, a longer period is taken as long as it makes the window no longer, then the newest.
+    Where there are more, a longer period is taken, up to 10 s, then the newest.
     """
     if len(rows) <= 2:  # noqa: PLR2004
         return rows
@@ -71,7 +73,7 @@ def thinned(rows: Rows, tuning: Tuning) -> Rows:
     if np.min(np.diff(rows.ts_s)) < 0.5 * period_s:
         rows = _one_each(rows, period_s)
     longer_s = min(
-        tuning.residual.window_s / tuning.residual.window_rows_least,
+        FINEST_S,
         period_s * np.ceil(len(rows) / tuning.train_rows_most),
     )
     if longer_s > period_s:

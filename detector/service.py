@@ -1,40 +1,45 @@
-"""The detector as a process: two connections to the bus, live scoring, training beside it."""
+"""The detector as a process: live rows scored as they come, training and refits beside it."""
 
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from broker.bus import Bus
-from broker.channels import ANOMALY, EXPECTED, MACHINE, METRIC, MODEL, TELEMETRY, TRAINING
-from broker.messages import BadMessageError, ModelCard, ModelRef, encode
+from broker.channels import MACHINE, METRIC, MODEL, TELEMETRY, TRAINING
+from broker.intake import Intake
+from broker.messages import BadMessageError, ModelCard
 from broker.outbox import Outbox, WhenFull
 from broker.outbox_file import Limits
 from broker.sender import OutboxSender
 from broker.stream import Stream
-from broker.topics import AnomalyTopic, BadTopicError, ExpectedTopic, ModelTopic, TrainingTopic
-from detector import events
+from broker.topics import BadTopicError, ModelTopic, TrainingTopic
 from detector.config import DetectorConfig, Tuning
+from detector.fleet import Fleet
 from detector.history import HistoryClient, NoHistoryError
-from detector.live import Live, MachineLive, Outcome
-from detector.models import Explanation
+from detector.live import Live, Outcome
+from detector.pace import Pace
+from detector.refitting import Refitter
+from detector.restart import Restart
 from detector.store import ModelStore
+from detector.telling import Telling
 from detector.trainer import Trainer
 from detector.training import MODEL as MODEL_NAME
 from detector.training import Job
-from detector.verdict import Told
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 __all__ = ["DetectorConfig", "Tuning", "run"]
 
-LIVE_CAPACITY = 2000
 KEPT = Limits(rows=100_000, size_bytes=256 * 1024 * 1024)
 """Events kept until they are stored. When even these are full the oldest go: to stop detecting is worse."""
-SILENCE_LOOK_S = 5.0
+SILENCE_LOOK_S: Final = 5.0
+EXPECTED_LOOK_S: Final = 0.1
+SCORING_EVERY_S: Final = 1.0
+MARK_EVERY_S: Final = 1.0
 
 log = structlog.get_logger()
 
@@ -42,20 +47,22 @@ log = structlog.get_logger()
 async def run(config: DetectorConfig) -> None:
     """Run until cancelled. Anything that breaks brings the process down, with its reason."""
     bus = Bus(config.bus, "detector", config.password, service="detector", version=config.version)
-    live_bus = Bus(config.bus, "detector-live", config.live_password)
+    intake = Intake(config.bus, "detector-live", config.live_password, TELEMETRY, METRIC)
     machines = bus.subscribe(MACHINE)
-    rows = live_bus.subscribe(TELEMETRY, METRIC, capacity=LIVE_CAPACITY)
     history = HistoryClient(config.api_url, config.api_token)
     kept = Outbox(config.outbox, WhenFull.DROP_OLDEST, KEPT)
     sender = OutboxSender(bus, kept)
     try:
-        async with kept as outbox, bus, live_bus, asyncio.TaskGroup() as group:
-            service = _Service(config, bus, outbox, history, group)
+        async with kept as outbox, bus, intake, asyncio.TaskGroup() as group:
+            service = _Service(config, bus, outbox, history)
             tasks: dict[str, Coroutine[Any, Any, None]] = {
                 "names": service.follow_names(machines),
-                "rows": service.follow_rows(rows),
+                "rows": service.follow_rows(intake),
                 "silence": service.watch_silence(),
                 "training": service.train_for_ever(),
+                "refits": service.refitter.run(),
+                "expected": service.tell_expected(),
+                "scoring": service.tell_scoring(),
                 "events": sender.run(),
             }
             for name, task in tasks.items():
@@ -67,22 +74,19 @@ async def run(config: DetectorConfig) -> None:
 class _Service:
     """Wires the live table, the trainer and the bus."""
 
-    def __init__(
-        self,
-        config: DetectorConfig,
-        bus: Bus,
-        outbox: Outbox,
-        history: HistoryClient,
-        group: asyncio.TaskGroup,
-    ) -> None:
+    def __init__(self, config: DetectorConfig, bus: Bus, outbox: Outbox, history: HistoryClient) -> None:
         self._config = config
         self._bus = bus
-        self._outbox = outbox
-        self._group = group
-        self._live = Live()
-        self._store = ModelStore(config.store)
-        self._trainer = Trainer(config, self._store, history, self._tell_job, self._tell_card)
         self._history = history
+        self._fleet = Fleet(config.tuning, config.price_per_kwh, refit_at_once=False)
+        self._live = Live(self._fleet)
+        self._store = ModelStore(config.store)
+        self._telling = Telling(bus, outbox, self._live, self._store)
+        self._trainer = Trainer(config, self._store, self._fleet, history, self._tell_job, self._tell_card)
+        self.refitter = Refitter(self._store, self._fleet, config.tuning)
+        self._back = asyncio.Event()
+        self._pace = Pace()
+        self._waits_since_s: float | None = None
 
     async def follow_names(self, stream: Stream) -> None:
         """Learn the machines and their display names from what the gateway keeps."""
@@ -93,26 +97,45 @@ class _Service:
                 where, machine = delivery.read(MACHINE)
                 self._live.machine(where.machine).name = machine.name
 
-    async def follow_rows(self, stream: Stream) -> None:
-        """Score what arrives; a message is acknowledged when what follows from it is in the outbox."""
-        async for delivery in stream:
-            for outcome in self._live.take(delivery.topic, delivery.payload, delivery.arrived):
-                await self._tell(outcome)
-                self._maybe_refit(outcome.live)
+    async def follow_rows(self, intake: Intake) -> None:
+        """Serve again what was served before, then score what arrives.
+
+        Messages are acknowledged when what follows from them is in the outbox. Those that came while the
+        detector was away wait in its session, and are scored like any other.
+        """
+        restart = Restart(self._store, self._live, self._history, self._tell_card)
+        await self._telling.tell(await restart.run(datetime.now(UTC)))
+        self._back.set()
+        marked_s = 0.0
+        while True:
+            batch = await intake.batch(self._pace.most, self._pace.wait_s)
+            arrived_s = batch.messages[0].arrived.timestamp()
+            self._waits_since_s = arrived_s
+            for one in batch.messages:
+                self._live.take(one.topic, one.payload, one.arrived)
+            outcome = self._live.score()
+            await self._telling.tell(outcome.news)
+            intake.ack(batch)
+            self._waits_since_s = None
+            now_s = datetime.now(UTC).timestamp()
+            self._note(outcome, now_s)
+            self._pace.took(len(batch.messages), now_s)
+            if now_s - marked_s >= MARK_EVERY_S:
+                marked_s = now_s
+                self._store.keep_mark(batch.messages[-1].arrived.timestamp())
 
     async def watch_silence(self) -> None:
         """Close episodes of machines whose data stopped."""
+        await self._back.wait()
         while True:
             await asyncio.sleep(SILENCE_LOOK_S)
-            for live in self._live.silent(datetime.now(UTC).timestamp()):
-                if live.tracker is not None:
-                    told, explanation = live.tracker.vanish()
-                    await self._publish(live, told, explanation, float("nan"))
+            silent = self._live.silent(datetime.now(UTC).timestamp())
+            closed = [(live, self._fleet.vanish(live.machine)) for live in silent]
+            await self._telling.tell([(live, news) for live, news in closed if news is not None])
 
     async def train_for_ever(self) -> None:
-        """Load what is stored, then train whatever has enough new history; tell how it stands."""
-        for machine in self._store.machines():
-            self._live.machine(machine)
+        """Train whatever has enough new history; tell how it stands."""
+        await self._back.wait()
         while True:
             try:
                 for found in await self._history.machines():
@@ -126,6 +149,26 @@ class _Service:
                 self._say_state("ok", "ok")
             await asyncio.sleep(self._config.look_every_s)
 
+    async def tell_expected(self) -> None:
+        """Tell what is expected of each machine, as often as there is time for it."""
+        while True:
+            await asyncio.sleep(EXPECTED_LOOK_S)
+            self._telling.expect(datetime.now(UTC).timestamp())
+
+    async def tell_scoring(self) -> None:
+        """Tell how scoring keeps up."""
+        while True:
+            await asyncio.sleep(SCORING_EVERY_S)
+            now = datetime.now(UTC)
+            since_s = self._waits_since_s
+            oldest_ms = 0.0 if since_s is None else 1000.0 * max(0.0, now.timestamp() - since_s)
+            self._telling.keep_scoring(now, oldest_ms=oldest_ms, waiting=self.refitter.waiting)
+
+    def _note(self, outcome: Outcome, now_s: float) -> None:
+        self._telling.scored(outcome.rows, [1000.0 * (now_s - ts_s) for ts_s in outcome.newest_s], now_s)
+        self._telling.refits += len(outcome.adopted)
+        self.refitter.add(outcome.due, outcome.adopted)
+
     def _say_state(self, state: Any, gateway: str) -> None:
         if self._bus.dependencies.get("gateway") != gateway:
             log.info("the detector's state changed", state=state, gateway=gateway)
@@ -136,49 +179,3 @@ class _Service:
 
     def _tell_card(self, card: ModelCard) -> None:
         self._bus.keep(MODEL, ModelTopic(card.machine, MODEL_NAME), card)
-
-    async def _tell(self, outcome: Outcome) -> None:
-        live, looked = outcome.live, outcome.looked
-        tracker = live.tracker
-        if tracker is None:
-            return
-        seen = looked.explanation
-        if outcome.expected_due and seen is not None and seen.views:
-            state = tracker.state(seen)
-            told = None
-            if looked.held:  # nothing is expected of a machine that changes over, and nothing is strange
-                told = events.expected(live.machine, looked.ts_s, Explanation(()), state=state, score=0.0)
-            elif looked.score == looked.score:
-                told = events.expected(live.machine, looked.ts_s, seen, state=state, score=looked.score)
-            if told is not None:
-                self._bus.keep(EXPECTED, ExpectedTopic(live.machine), told)
-        await self._publish(live, looked.told, seen, looked.score)
-
-    async def _publish(
-        self, live: MachineLive, told: tuple[Told, ...], explanation: Explanation | None, score: float
-    ) -> None:
-        if live.tracker is None or not told or explanation is None or not explanation.views:
-            return
-        for one in told:
-            situation = events.Situation(
-                machine=live.machine,
-                machine_name=live.name,
-                state=live.tracker.state(explanation),
-                score=score,
-                model=ModelRef(name=MODEL_NAME, version=live.tracker.named_version),
-                now=datetime.now(UTC),
-            )
-            event = events.anomaly(one, explanation, situation)
-            await self._outbox.put(ANOMALY, AnomalyTopic(live.machine), encode(event))
-            log.info("anomaly", phase=one.phase, machine=live.machine, id=event.anomaly_id, score=event.score)
-            kept = None if one.phase == "closed" else one.episode
-            self._store.keep_episode(live.machine, kept, one.ts_s)
-
-    def _maybe_refit(self, live: MachineLive) -> None:
-        tracker = live.tracker
-        if tracker is None or live.refitting:
-            return
-        rows = tracker.refit_rows()
-        if rows is not None:
-            live.refitting = True
-            self._group.create_task(self._trainer.refit(live, rows), name=f"refit {live.machine}")

@@ -5,19 +5,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-import numpy as np
 import structlog
 
 from broker.messages import ModelCard
 from detector.config import DetectorConfig
+from detector.fleet import Fleet, Start
 from detector.history import HistoryClient, Past
-from detector.live import MachineLive, install
-from detector.models import TooFewRowsError, WrongModelError, learn_best
+from detector.live import MachineLive
+from detector.models import TooFewRowsError, WrongKindError
 from detector.rows import Rows
 from detector.store import ModelStore, Stored
-from detector.tracker import Tracker
 from detector.training import RETRAIN_UP_TO_ROWS, Job, card, learn, learnable
-from detector.windows import LiveRow
+from detector.windows import bridged
 
 SETTLE_S: Final = 10.0
 """No training while a machine's past is still being delivered, or it would learn the first hours alone."""
@@ -36,12 +35,14 @@ class Trainer:
         self,
         config: DetectorConfig,
         store: ModelStore,
+        fleet: Fleet,
         history: HistoryClient,
         tell_job: Callable[[Job], None],
         tell_card: Callable[[ModelCard], None],
     ) -> None:
         self._config = config
         self._store = store
+        self._fleet = fleet
         self._history = history
         self._tell_job = tell_job
         self._tell_card = tell_card
@@ -66,14 +67,11 @@ class Trainer:
         return waiting and now_s >= live.look_after_s
 
     async def look(self, live: MachineLive) -> None:
-        """Load a stored model at first, and train when there is enough history. Raises NoHistoryError."""
-        first, now = live.known_rows is None, datetime.now(UTC)
+        """Ask history how much there is, and train when that is enough. Raises NoHistoryError."""
+        now = datetime.now(UTC)
         past = await self._history.past(live.machine, now, self._config.history_days)
         rows = await asyncio.to_thread(past.rows)
-        enough = self.counted(live, len(rows), now)
-        if first and await self._load(live, past, rows):
-            return
-        if enough:
+        if self.counted(live, len(rows), now):
             await self._train(live, past, rows)
 
     def counted(self, live: MachineLive, rows: int, now: datetime) -> bool:
@@ -90,56 +88,27 @@ class Trainer:
         live.look_wait_s = min(2 * live.look_wait_s, LOOK_AGAIN_MOST_S)
         return False
 
-    async def refit(self, live: MachineLive, rows: Rows) -> None:
-        """Refit the model in service on what it remembers; what cannot be learnt from changes nothing."""
-        tracker = live.tracker
-        if tracker is None:
-            return
-        try:
-            model = await asyncio.to_thread(learn_best, rows, self._config.tuning)
-        except TooFewRowsError as error:
-            log.warning("not refitted", machine=live.machine, why=str(error))
-        else:
-            if live.tracker is tracker:
-                tracker.adopt(model)
-        finally:
-            live.refitting = False
-
-    async def _load(self, live: MachineLive, past: Past, rows: Rows) -> bool:
-        try:
-            stored = self._store.load(live.machine)
-        except WrongModelError as error:
-            log.warning("a stored model cannot be used", machine=live.machine, why=str(error))
-            return False
-        if stored is None:
-            return False
-        may = learnable(rows, past.episodes, self._config.train_rows, self._config.tuning)
-        tracker = Tracker.start(live.machine, stored.model, stored.card.version, may, self._config.tuning)
-        tracker.resume(self._store.episode(live.machine))
-        install(live, tracker, _left_out(rows, tracker))
-        live.trained_rows = stored.trained_rows
-        self._tell_card(stored.card)
-        log.info("model loaded", machine=live.machine, version=stored.card.version)
-        return True
-
-    async def _train(self, live: MachineLive, past: Past, rows: Rows) -> None:
+    async def _train(self, live: MachineLive, past: Past, rows: Rows, wanted: str | None = None) -> None:
         live.trained_rows = max(live.trained_rows, len(rows))
         job = self._told(Job.start(live.machine))
         try:
             job = self._told(job.at("choosing rows", 40.0))
             may = learnable(rows, past.episodes, self._config.train_rows, self._config.tuning)
             job = self._told(job.at("fitting", 50.0))
-            model, used = await asyncio.to_thread(learn, may, self._config)
+            learnt = await asyncio.to_thread(learn, may, self._config, wanted, past.announced)
             job = self._told(job.at("storing", 90.0))
-            version = self._store.next_version(live.machine)
-            made = card(live.machine, version, model, used, datetime.now(UTC))
-            await asyncio.to_thread(self._store.save, Stored(model, made, len(rows)))
-        except (TooFewRowsError, OSError) as error:
+            version, model = self._store.next_version(live.machine), learnt.model
+            now = datetime.now(UTC)
+            made = card(live.machine, version, model, learnt.used, now)
+            stored = Stored(model, learnt.facts, made, len(rows), now.timestamp())
+            await asyncio.to_thread(self._store.save, stored, learnt.used)
+        except (TooFewRowsError, WrongKindError, OSError) as error:
             self._told(job.failed(str(error)))
             log.warning("training failed", machine=live.machine, why=str(error))
             return
-        tracker = Tracker.start(live.machine, model, version, used, self._config.tuning)
-        install(live, tracker, _left_out(rows, tracker))
+        window = bridged(rows.of(model.metrics), live.recent, model.reach_s)
+        self._fleet.serve(live.machine, Start(model, version, learnt.facts, window, learnt.used))
+        live.serve(model.metrics)
         self._tell_card(made)
         self._told(job.done(made.metrics))
         log.info("model trained", machine=live.machine, version=version, samples=model.samples)
@@ -147,17 +116,3 @@ class Trainer:
     def _told(self, job: Job) -> Job:
         self._tell_job(job)
         return job
-
-
-def _left_out(rows: Rows, tracker: Tracker) -> list[LiveRow]:
-    """Return the most recent rows, which were not learnt from, as live rows: at least a window of them."""
-    if not len(rows):
-        return []
-    since_s = rows.ts_s[-1] - tracker.tuning.left_out_windows * tracker.model.span_s
-    last = rows.where(rows.ts_s > since_s)
-    return [
-        LiveRow(
-            float(ts_s), {m: float(v) for m, v in zip(last.metrics, values, strict=True) if np.isfinite(v)}
-        )
-        for ts_s, values in zip(last.ts_s, last.values, strict=True)
-    ]

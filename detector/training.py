@@ -1,16 +1,18 @@
 """Training on a machine's own past: what may be learnt, the job and its stages, the card of what came out."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
 
-from broker.messages import ModelCard, Training
+from broker.messages import MetricInfo, ModelCard, Training
 from detector.config import DetectorConfig, Tuning
-from detector.models import Model, TooFewRowsError, learn_best
+from detector.models import Model, TooFewRowsError, choose
 from detector.rows import Rows, shortest_span_s, thinned, usual_period_s
+from detector.signals import SignalFacts
 
 MODEL: Final = "normal"
 """The name of the model of what is normal, a level of its topics."""
@@ -82,17 +84,43 @@ def learnable(rows: Rows, episodes: tuple[tuple[float, float], ...], train_rows:
     return rows.where(calm & (settled | first))
 
 
-def learn(rows: Rows, config: DetectorConfig) -> tuple[Model, Rows]:
-    """Learn the first model of what may be learnt; return it with the rows it learnt from.
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """A model, what is known of its machine's signals, and the rows it learnt from, as it sees them."""
+
+    model: Model
+    facts: SignalFacts
+    used: Rows
+
+
+def fit(
+    rows: Rows, tuning: Tuning, wanted: str | None = None, announced: Mapping[str, MetricInfo] | None = None
+) -> Learnt:
+    """Learn from raw rows that are taken to be normal. Raises TooFewRowsError, WrongKindError."""
+    facts = SignalFacts.learn(rows, announced or {}, tuning.sensor)
+    used = thinned(facts.signals(rows), tuning)
+    model = choose(used, tuning, wanted)
+    if model.metrics != used.metrics:
+        facts = SignalFacts.learn(rows.of(model.metrics), announced or {}, tuning.sensor)
+        used = used.of(model.metrics)
+    return Learnt(model, facts, used)
+
+
+def learn(
+    rows: Rows,
+    config: DetectorConfig,
+    wanted: str | None = None,
+    announced: Mapping[str, MetricInfo] | None = None,
+) -> Learnt:
+    """Learn a machine's model of what may be learnt.
 
     Raises TooFewRowsError when the rows are fewer, or span less time, than the configuration asks for.
     """
     if len(rows) < config.train_rows * 2 // 3 or rows.ts_s[-1] - rows.ts_s[0] < config.train_span_s:
-        wanted = f"{config.train_rows} over {config.train_span_s:g} s"
-        msg = f"{len(rows)} rows may be learnt from; it takes {wanted}"
+        wanted_rows = f"{config.train_rows} over {config.train_span_s:g} s"
+        msg = f"{len(rows)} rows may be learnt from; it takes {wanted_rows}"
         raise TooFewRowsError(msg)
-    used = thinned(rows, config.tuning)
-    return learn_best(used, config.tuning), used
+    return fit(rows, config.tuning, wanted, announced)
 
 
 def card(machine: str, version: str, model: Model, used: Rows, now: datetime) -> ModelCard:

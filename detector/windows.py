@@ -1,6 +1,6 @@
 """A live window for each machine: readings joined to rows in event time, the last of them kept."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,10 +35,23 @@ class Joiner:
     """Joins readings to rows. A row is done once all metrics that came lately are in, or a later begins."""
 
     late: int = 0
+    _whole: tuple[str, ...] | None = None
+    _whole_last: tuple[float, tuple[float, ...]] | None = None
     _open_s: float | None = None
     _open: dict[str, float] = field(default_factory=dict)
     _last: dict[str, tuple[float, float]] = field(default_factory=dict)
     _newest_s: float = float("-inf")
+
+    def whole(self, ts_s: float, metrics: tuple[str, ...], values: tuple[float, ...]) -> bool:
+        """Take a row that has the metrics of the row before it, which was whole; whether it is one itself.
+
+        That is so for nearly every machine, and nothing needs joining then. Where it is not so, nothing is
+        taken.
+        """
+        if metrics != self._whole or ts_s <= self._newest_s:
+            return False
+        self._newest_s, self._whole_last = ts_s, (ts_s, values)
+        return True
 
     def take(self, ts_s: float, readings: Mapping[str, float]) -> list[LiveRow]:
         """Take what was measured at one time and return the rows that are finished by it, oldest first.
@@ -48,6 +61,7 @@ class Joiner:
         if ts_s <= self._newest_s or (self._open_s is not None and ts_s < self._open_s - JOIN_S):
             self.late += 1
             return []
+        self._remember_whole()
         done = []
         if self._open_s is not None and (
             ts_s > self._open_s + JOIN_S or not self._open.keys().isdisjoint(readings)
@@ -60,8 +74,16 @@ class Joiner:
         self._open_s = ts_s if self._open_s is None else max(ts_s, self._open_s)
         self._open.update(readings)
         if all(metric in self._open for metric in self._expected(ts_s)):
+            alone = self._open.keys() == readings.keys()
             done.append(self._finish())
+            self._whole = tuple(readings) if alone else None
         return done
+
+    def _remember_whole(self) -> None:
+        if self._whole is not None and self._whole_last is not None:
+            ts_s, values = self._whole_last
+            self._last.update({one: (ts_s, value) for one, value in zip(self._whole, values, strict=True)})
+        self._whole = self._whole_last = None
 
     def _expected(self, now_s: float) -> list[str]:
         return [metric for metric, (ts_s, _) in self._last.items() if now_s - ts_s <= CARRY_S]
@@ -124,3 +146,16 @@ def rows_of(measured: list[tuple[float, Mapping[str, float]]]) -> Rows:
     metrics = tuple(sorted({metric for row in joined for metric in row.values}))
     values = np.array([[row.values.get(metric, np.nan) for metric in metrics] for row in joined])
     return Rows(metrics, np.array([row.ts_s for row in joined]), values.reshape(len(joined), len(metrics)))
+
+
+def bridged(past: Rows, recent: Iterable[LiveRow], reach_s: float) -> Rows:
+    """Return the last `reach_s` of the past with the rows that came after it."""
+    newest_s = float(past.ts_s[-1]) if len(past) else -np.inf
+    after = [row for row in recent if row.ts_s > newest_s]
+    ts_s = np.concatenate([past.ts_s, [row.ts_s for row in after]])
+    values = np.concatenate([past.values, *(row.of(past.metrics)[None] for row in after)])
+    return (
+        Rows(past.metrics, ts_s, values).where(ts_s > window_edge_s(float(ts_s[-1]), reach_s))
+        if len(ts_s)
+        else past
+    )

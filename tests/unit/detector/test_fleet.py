@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from detector.fleet import Fleet, Start
 from detector.lot import News
-from detector.models import Patience, choose
+from detector.models import Patience
 from detector.rows import Floats, Rows
-from detector.signals import SignalFacts
+from detector.training import fit
 from detector.tuning import Tuning
 from detector.verdict import Episode, Seen, Verdict, step
 from detector.verdict_table import VerdictTable
@@ -32,9 +32,9 @@ def rows(count: int, seed: int = 0, first_s: float = 0.0) -> Rows:
 
 def start(seed: int = 0, count: int = 400, **more: object) -> Start:
     past = rows(count, seed)
-    facts = SignalFacts.learn(past, {}, TUNING.sensor)
-    model = choose(facts.signals(past), TUNING)
-    return replace(Start(model, "1", facts, past.cut(count - 40), past), **more)  # type: ignore[arg-type]
+    learnt = fit(past, TUNING)
+    begun = Start(learnt.model, "1", learnt.facts, past.cut(count - 40), learnt.used)
+    return replace(begun, **more)  # type: ignore[arg-type]
 
 
 def live(machine: str, first: int, last: int, *, seed: int = 9, excess_kw: float = 0.0) -> Push:
@@ -90,10 +90,11 @@ def test_a_refit_serves_two_windows_after_it_was_due_and_never_learns_what_was_s
     fleet.push(live("press-7", 430, 461, excess_kw=9.0))
     assert served.refit is not None
     assert served.refits == 0
-    assert served.refit.adopt_s == 459.0 + 2 * served.model.span_s
-    fleet.push(live("press-7", 461, 519, excess_kw=9.0))
+    adopt_s = served.refit.adopt_s
+    assert adopt_s == 459.0 + 2 * served.model.span_s
+    fleet.push(live("press-7", 461, int(adopt_s), excess_kw=9.0))
     assert served.refits == 0
-    fleet.push(live("press-7", 519, 521, excess_kw=9.0))
+    fleet.push(live("press-7", int(adopt_s), int(adopt_s) + 2, excess_kw=9.0))
     assert (served.refits, served.named_version) == (1, "1.1")
     place = fleet.place("press-7")
     assert place is not None
@@ -110,10 +111,10 @@ def test_a_machine_in_maintenance_opens_nothing_and_what_is_open_is_closed(fleet
     closed = fleet.maintain("press-7", on=True)
     assert closed is not None
     assert [one.phase for one in closed.told] == ["closed"]
-    assert fleet.state("press-7") == "maintenance"
+    assert fleet.state("press-7", {}) == "maintenance"
     assert told(fleet, live("press-7", 450, 550, excess_kw=9.0)) == []
     assert fleet.maintain("press-7", on=False) is None
-    assert fleet.state("press-7") != "maintenance"
+    assert fleet.state("press-7", {}) != "maintenance"
 
 
 def test_a_sensor_that_breaks_is_told_as_such(fleet: Fleet) -> None:

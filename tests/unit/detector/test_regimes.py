@@ -6,9 +6,7 @@ import pytest
 from detector.models import RegimesModel, ResidualModel, WrongModelError, learn_best
 from detector.models.splitting import regimes_of, split_kw, steady_s
 from detector.rows import Rows
-from detector.tracker import Tracker
 from detector.tuning import Tuning
-from detector.windows import LiveRow
 
 TUNING = Tuning()
 METRICS = ("current_a", "power_kw", "temperature_c")
@@ -129,17 +127,16 @@ def test_a_machine_without_regimes_or_without_power_gets_the_plain_model() -> No
     assert type(learn_best(steady, TUNING)) is ResidualModel
 
 
-def test_a_tracker_holds_for_as_long_as_the_regime_needs_though_its_window_is_shorter(
+def test_a_follower_holds_for_as_long_as_the_regime_needs_though_its_window_is_shorter(
     model: RegimesModel,
 ) -> None:
-    tracker = Tracker.start("press-7", model, "1", shifts(), TUNING)
-    rows = shifts(seed=7)
-    looked = [
-        tracker.take(LiveRow(3600 * 60.0 + ts_s, dict(zip(METRICS, values, strict=True))))
-        for ts_s, values in zip(rows.ts_s[: 2 * SHIFT], rows.values, strict=False)
-    ]
-    held = [at for at, one in enumerate(looked) if one.held and at >= SHIFT]
-    assert held[0] == SHIFT
-    assert held[-1] == SHIFT + int(model.settle_s[0] / 60.0) - 1
-    assert all(one.score != one.score for one in looked if one.held)
-    assert not any(one.told for one in looked)
+    follower, rows = model.follow(), shifts(seed=7)
+    scores, held = [], []
+    for at in range(2 * SHIFT):
+        scores.append(follower.take(float(rows.ts_s[at]), rows.values[at]))
+        held.append(follower.held)
+    holding = [at for at in range(SHIFT, 2 * SHIFT) if held[at]]
+    assert holding[0] == SHIFT
+    assert holding[-1] == SHIFT + int(model.settle_s[0] / 60.0) - 1
+    assert all(np.isnan(scores[at]) for at in holding)
+    np.testing.assert_allclose(scores, model.score(rows)[: 2 * SHIFT], rtol=1e-9)

@@ -7,6 +7,7 @@ import pytest
 
 from broker.bus import BusAddress
 from detector.config import DetectorConfig
+from detector.fleet import Fleet
 from detector.history import HistoryClient
 from detector.live import MachineLive
 from detector.store import ModelStore
@@ -29,7 +30,8 @@ def trainer(tmp_path: Path) -> Trainer:
         train_rows=WANTED,
     )
     history = HistoryClient(config.api_url, config.api_token)
-    return Trainer(config, ModelStore(tmp_path), history, lambda _: None, lambda _: None)
+    fleet = Fleet(config.tuning, refit_at_once=False)
+    return Trainer(config, ModelStore(tmp_path), fleet, history, lambda _: None, lambda _: None)
 
 
 def looks(trainer: Trainer, live: MachineLive, stored: dict[float, int], seconds: int) -> list[float]:

@@ -1,0 +1,125 @@
+"""What the detector tells: events into the outbox, what is expected of machines in turn, how it keeps up."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+import structlog
+
+from broker.bus import Bus
+from broker.channels import ANOMALY, EXPECTED, SYSTEM_SCORING
+from broker.messages import ModelRef, Percentiles, Scoring, encode
+from broker.outbox import Outbox
+from broker.topics import AnomalyTopic, ExpectedTopic, SystemScoringTopic
+from detector import events
+from detector.live import Live, MachineLive
+from detector.lot import News
+from detector.models import Explanation
+from detector.store import ModelStore
+from detector.training import MODEL
+
+EXPECTED_EVERY_S: Final = 1.0
+BUDGET_S: Final = 0.01
+"""What is expected is told of as many machines as fit in this, ten times a second: a tenth of a core."""
+EXPECTED_AT_ONCE: Final = 100
+LAGS_KEPT: Final = 600
+
+log = structlog.get_logger()
+
+
+class Telling:
+    """Publishes for the service. `counts` are of its life."""
+
+    def __init__(self, bus: Bus, outbox: Outbox, live: Live, store: ModelStore) -> None:
+        self._bus = bus
+        self._outbox = outbox
+        self._live = live
+        self._store = store
+        self._turn: deque[str] = deque()
+        self._lags_ms: deque[tuple[float, float]] = deque(maxlen=LAGS_KEPT)
+        self.rows = 0
+        self.opened = 0
+        self.refits = 0
+
+    async def tell(self, news: Sequence[tuple[MachineLive, News]]) -> None:
+        """Put events into the outbox, then note which episodes are open; both are there when this returns."""
+        messages: list[tuple[Any, Any, bytes]] = []
+        for live, one in news:
+            if not one.explanation.views:
+                continue
+            for told in one.told:
+                event = events.anomaly(told, one.explanation, self._situation(live, one))
+                messages.append((ANOMALY, AnomalyTopic(live.machine), encode(event)))
+                self.opened += told.phase == "opened"
+                log.info("anomaly", phase=told.phase, machine=live.machine, id=event.anomaly_id)
+        await self._outbox.put_all(messages)
+        for live, one in news:
+            last = one.told[-1]
+            kept = None if last.phase == "closed" else last.episode
+            self._store.keep_episode(live.machine, kept, last.ts_s)
+
+    def expect(self, now_s: float) -> None:
+        """Tell what is expected of the machines whose turn it is, each at most once a second."""
+        live = self._live.machines
+        if not self._turn:
+            self._turn.extend(name for name, one in live.items() if one.served)
+        until = time.perf_counter() + BUDGET_S
+        for _ in range(min(EXPECTED_AT_ONCE, len(self._turn))):
+            one = live[self._turn.popleft()]
+            if one.ts_s > one.told_ts_s and now_s - one.told_s >= EXPECTED_EVERY_S:
+                one.told_s, one.told_ts_s = now_s, one.ts_s
+                self._expect(one)
+                if time.perf_counter() > until:
+                    return
+
+    def scored(self, rows: int, lags_ms: Sequence[float], now_s: float) -> None:
+        """Note that rows were scored, and how long after they were measured."""
+        self.rows += rows
+        if len(lags_ms):
+            sample = lags_ms if len(lags_ms) <= 20 else np.quantile(lags_ms, np.linspace(0, 1, 20)).tolist()  # noqa: PLR2004
+            self._lags_ms.extend((now_s, lag) for lag in sample)
+
+    def keep_scoring(self, now: datetime, *, oldest_ms: float, waiting: int) -> None:
+        """Tell how the detector keeps up."""
+        lags = [lag for at_s, lag in self._lags_ms if now.timestamp() - at_s <= 60.0]  # noqa: PLR2004
+        hops = {}
+        if lags:
+            p50, p95, p99 = np.quantile(lags, [0.5, 0.95, 0.99]).tolist()
+            hops["measured_scored"] = Percentiles(p50_ms=p50, p95_ms=p95, p99_ms=p99)
+        said = Scoring(
+            ts=now,
+            machines=len(self._live.fleet),
+            rows=self.rows,
+            unscored=sum(one.not_scored for one in self._live.machines.values()),
+            opened=self.opened,
+            refits=self.refits,
+            refits_waiting=waiting,
+            oldest_ms=oldest_ms,
+            hops=hops,
+        )
+        self._bus.keep(SYSTEM_SCORING, SystemScoringTopic(), said)
+
+    def _situation(self, live: MachineLive, news: News) -> events.Situation:
+        return events.Situation(
+            machine=live.machine,
+            machine_name=live.name,
+            state=self._live.fleet.state(live.machine, live.said, news.explanation),
+            score=news.score,
+            model=ModelRef(name=MODEL, version=news.served.named_version),
+            now=datetime.now(UTC),
+        )
+
+    def _expect(self, live: MachineLive) -> None:
+        fleet = self._live.fleet
+        score, held = fleet.last(live.machine)
+        # Nothing is expected of a machine that changes over, and nothing is strange.
+        seen = Explanation(()) if held else fleet.explain(live.machine)
+        if not held and (math.isnan(score) or not seen.views):
+            return
+        state = fleet.state(live.machine, live.said, seen)
+        told = events.expected(live.machine, live.ts_s, seen, state=state, score=0.0 if held else score)
+        self._bus.keep(EXPECTED, ExpectedTopic(live.machine), told)
