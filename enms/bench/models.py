@@ -47,17 +47,20 @@ async def put_models(store: Path, load: Load, bars: Bars, rows: int = LEARN_ROWS
 
 
 def learn(lesson: Lesson) -> None:
-    """Learn and store the models of a lesson's machines."""
-    from detector.models import learn_best  # noqa: PLC0415  scikit-learn, where it is needed
+    """Learn and store the models of a lesson's machines, and the rows they learnt from."""
+    from detector.models import choose  # noqa: PLC0415  scikit-learn, where it is needed
+    from detector.signals import SignalFacts  # noqa: PLC0415  the same
     from detector.store import ModelStore, Stored  # noqa: PLC0415  the same
     from detector.training import card  # noqa: PLC0415  the same
 
-    store, now = ModelStore(lesson.store), datetime.now(UTC)
+    store, now, tuning = ModelStore(lesson.store), datetime.now(UTC), Tuning()
     for machine in range(lesson.first, lesson.end):
         past = rows_before(lesson.load, machine, lesson.rows)
-        name = lesson.load.name(machine)
-        model = learn_best(past, Tuning())
-        store.save(Stored(model, card(name, "1", model, past, now), lesson.rows))
+        facts = SignalFacts.learn(past, {}, tuning.sensor)
+        seen = facts.signals(past)
+        model = choose(seen, tuning)
+        made = card(lesson.load.name(machine), "1", model, seen, now)
+        store.save(Stored(model, facts, made, lesson.rows, now.timestamp()), seen)
 
 
 def rows_before(load: Load, machine: int, count: int) -> Rows:
