@@ -10,6 +10,8 @@ from detector.kinds import ORDER, severity
 from detector.models.base import Patience
 
 UPDATE_S: Final = 30.0
+RISE_AGAIN: Final = 1.5
+"""What a faded fault left behind must rise by so much to be a fault again."""
 Phase = Literal["opened", "updated", "closed"]
 
 
@@ -17,7 +19,8 @@ Phase = Literal["opened", "updated", "closed"]
 class Episode:
     """An open episode. Times are epoch seconds; `metric` is the one that deviated most when it opened.
 
-    `severity` never falls; `cost` is that of `excess_kwh`, in the currency of the price.
+    `severity` never falls; `cost` is that of `excess_kwh`, in the currency of the price. `left` is the score
+    that remained when it closed because it had faded, 0 else.
     """
 
     anomaly_id: str
@@ -29,6 +32,7 @@ class Episode:
     rise_windows: float
     excess_kwh: float | None = None
     cost: float | None = None
+    left: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Verdict:
 
     `above_s` and `above_rows`: since when, and for how many rows, the score has been above the threshold.
     `calm_s`: since when it has been below the closing line. `low_s`: when it was last below half.
+    `left` is what the last episode left behind, until that is gone: 0.
     """
 
     machine: str
@@ -47,11 +52,12 @@ class Verdict:
     calm_s: float | None = None
     low_s: float | None = None
     episode: Episode | None = None
+    left: float = 0.0
 
     @property
     def suspicious(self) -> bool:
-        """Whether an episode is open or could be about to open."""
-        return self.episode is not None or self.above_rows > 0
+        """Whether an episode is open, could be about to open, or has left something behind."""
+        return self.episode is not None or self.above_rows > 0 or self.left > 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,7 @@ def step(verdict: Verdict, seen: Seen, patience: Patience) -> tuple[Verdict, lis
     if verdict.episode is None:
         verdict, more = _maybe_open(verdict, seen, patience)
     else:
-        verdict, more = _go_on(verdict, verdict.episode, seen, hours, patience.calm_s)
+        verdict, more = _go_on(verdict, verdict.episode, seen, hours, patience)
     return verdict, told + more
 
 
@@ -116,8 +122,17 @@ def vanish(verdict: Verdict) -> tuple[Verdict, list[Told]]:
     return fresh, [Told("closed", verdict.episode, verdict.last_s)]
 
 
+def resumed(machine: str, kept: Episode, last_s: float) -> Verdict:
+    """Go on with an episode as it was kept: open, or closed with something left behind."""
+    return Verdict(machine, last_s, episode=None if kept.left else kept, left=kept.left)
+
+
 def _count(verdict: Verdict, seen: Seen, patience: Patience) -> Verdict:
-    above = seen.score >= 1.0
+    left = verdict.left if seen.score >= patience.calm_ratio else 0.0
+    above = seen.score >= max(1.0, RISE_AGAIN * left)
+    line = patience.calm_ratio
+    if verdict.episode is not None:
+        line = max(line, patience.fade_ratio * verdict.episode.highest)
     first = verdict.above_s if verdict.above_s is not None else seen.ts_s
     calm = verdict.calm_s if verdict.calm_s is not None else seen.ts_s
     return replace(
@@ -126,7 +141,8 @@ def _count(verdict: Verdict, seen: Seen, patience: Patience) -> Verdict:
         above_s=first if above else None,
         above_rows=verdict.above_rows + 1 if above else 0,
         above_highest=max(verdict.above_highest, seen.score) if above else 0.0,
-        calm_s=calm if seen.score < patience.calm_ratio else None,
+        calm_s=calm if seen.score < line else None,
+        left=left,
         low_s=seen.ts_s if seen.score < 0.5 or verdict.low_s is None else verdict.low_s,  # noqa: PLR2004
     )
 
@@ -151,11 +167,11 @@ def _maybe_open(verdict: Verdict, seen: Seen, patience: Patience) -> tuple[Verdi
         excess_kwh=excess_kwh,
         cost=cost,
     )
-    return replace(verdict, episode=episode, calm_s=None), [Told("opened", episode, seen.ts_s)]
+    return replace(verdict, episode=episode, calm_s=None, left=0.0), [Told("opened", episode, seen.ts_s)]
 
 
 def _go_on(
-    verdict: Verdict, episode: Episode, seen: Seen, hours: float, calm_for_s: float
+    verdict: Verdict, episode: Episode, seen: Seen, hours: float, patience: Patience
 ) -> tuple[Verdict, list[Told]]:
     excess = episode.excess_kwh
     if seen.excess_kw is not None:
@@ -165,13 +181,24 @@ def _go_on(
     rises = ORDER.index(now) > ORDER.index(episode.severity)
     episode = replace(episode, highest=highest, excess_kwh=excess, cost=cost)
     episode = replace(episode, severity=now) if rises else episode
-    if verdict.calm_s is not None and seen.ts_s - verdict.calm_s >= calm_for_s:
-        return replace(verdict, episode=None), [Told("closed", episode, seen.ts_s)]
+    if verdict.calm_s is not None and seen.ts_s - verdict.calm_s >= patience.calm_s:
+        left = seen.score if seen.score >= patience.calm_ratio else 0.0
+        closed = replace(episode, left=left)
+        return _begun_anew(verdict, left), [Told("closed", closed, seen.ts_s)]
     told: list[Told] = []
     if rises or seen.ts_s - episode.told_s >= UPDATE_S:
         episode = replace(episode, told_s=seen.ts_s)
         told = [Told("updated", episode, seen.ts_s)]
     return replace(verdict, episode=episode), told
+
+
+def _begun_anew(verdict: Verdict, left: float) -> Verdict:
+    """Return the verdict without its episode; rows that were above in it do not count for the next."""
+    if not left:
+        return replace(verdict, episode=None)
+    return replace(
+        verdict, episode=None, left=left, above_s=None, above_rows=0, above_highest=0.0, calm_s=None
+    )
 
 
 def _cost(excess_kwh: float | None, price: float | None) -> float | None:

@@ -64,8 +64,10 @@ class Patience:
     """When an episode opens and closes.
 
     It opens after `rows` rows in a row with a score of 1 or more, the last at least `least_s` after the
-    first. It closes when the score has stayed below `calm_ratio` for `calm_s`; a gap longer than `hole_s`
-    ends it. `window_s` is the time a score looks back.
+    first. It closes when the score has stayed below `calm_ratio`, or below `fade_ratio` of the episode's
+    highest, for `calm_s`; a gap longer than `hole_s` ends it. What a fault that faded left behind opens no
+    other episode until it has gone below `calm_ratio`, or has risen by half. `window_s` is the time a score
+    looks back.
     """
 
     rows: int
@@ -74,6 +76,7 @@ class Patience:
     calm_s: float
     hole_s: float
     window_s: float
+    fade_ratio: float = 0.0
 
 
 class Follower(ABC):
