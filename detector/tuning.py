@@ -19,7 +19,7 @@ class ResidualSetting:
     window_s: float = 20.0
     window_rows_least: int = 3
     sigmas: float = 3.6
-    margin: float = 1.3
+    margin: float = 1.15
     folds: int = 8
     patience_rows: int = 3
     calm_ratio: float = 0.9

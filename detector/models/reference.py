@@ -27,7 +27,7 @@ class RidgeReference:
         columns = np.concatenate([residual, scaled], axis=1)
         count = np.where(np.isnan(columns[-1]), 0, len(window))
         mean, spread = columns.mean(axis=0), columns.std(axis=0)
-        found = statistics_of(mean, spread, count, model.learnt)
+        found = statistics_of(np.asarray(window.ts_s[-1]), mean, spread, count, model.learnt)
         return float(score_of(found, np.array(model.threshold)))
 
 

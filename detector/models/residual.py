@@ -1,18 +1,19 @@
 """Each metric against the others and against its own past, in windows of time.
 
-Every metric is scaled, then regressed on the others (ridge). Of each residual and of each scaled metric the
-window's mean is compared with the noise a mean of so many rows has, plus the slow drift the means showed
-in training; the window's spread with the spreads of training. The three strangest of these statistics,
-averaged, are the score. The threshold is the highest score on a later part of the training rows, which the
-fit has not seen, times a margin: that part is short, so it cannot have shown the worst that is normal.
+Every metric is scaled, then regressed on the others. Of each residual and of each scaled metric the window's
+mean is compared with where it was when learning ended, in sigmas of how far from there it may be: scatter,
+and a walk that makes a slow metric the less certain the longer ago it was learnt. How much it walks is
+measured on stretches of training whose rows the regressions had not seen. The window's spread is compared in
+the same way, by its logarithm. The three strangest of these statistics, averaged, are the score. The
+threshold is the highest score of training times a margin, and never below so many sigmas: training is short,
+so it cannot have shown the worst that is normal.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import Ridge
 
 from detector.features import WindowStats, window_edge_s, window_stats
 from detector.models.base import (
@@ -25,7 +26,17 @@ from detector.models.base import (
     metrics_in,
     patience_in,
 )
+from detector.models.residual_fit import (
+    Wander,
+    center_and_scale,
+    column_median,
+    noise_of,
+    or_zero,
+    regress,
+    wander_of,
+)
 from detector.models.residual_math import (
+    SPREAD_FLOOR,
     SPREAD_ROWS_LEAST,
     Learnt,
     Statistics,
@@ -39,8 +50,9 @@ from detector.rows import Floats, Rows, usual_period_s
 from detector.tuning import ResidualSetting, Tuning
 
 LEAST_ROWS = 30
-RIDGE = 0.1
-_MAD = 1.4826
+STILL_VARIANCE = 0.1
+"""Of what noise alone gives a window's mean: a mean that stood stiller was lucky."""
+SPREAD_VARIANCE_LEAST = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +76,17 @@ class ResidualModel(WindowModel):
     patience: Patience
     rows_least: int
     threshold: float
+    learnt_until_s: float
     center: Floats
     scale: Floats
     weights: Floats
     noise: Floats
     middle: Floats
-    drift: Floats
+    variance: Floats
+    growth: Floats
     spread_middle: Floats
-    spread_scale: Floats
+    spread_variance: Floats
+    spread_growth: Floats
 
     @property
     def reach_s(self) -> float:  # type: ignore[override]
@@ -86,7 +101,7 @@ class ResidualModel(WindowModel):
 
     @classmethod
     def learn(cls, rows: Rows, tuning: Tuning) -> Self:
-        """Fit on the first part, calibrate the threshold on the rest."""
+        """Fit on all rows; how columns wander is seen on stretches the fit had not seen."""
         if len(rows) < LEAST_ROWS:
             msg = f"{len(rows)} rows are too few to learn from; it takes {LEAST_ROWS}"
             raise TooFewRowsError(msg)
@@ -94,20 +109,17 @@ class ResidualModel(WindowModel):
         setting = tuning.residual
         span_s = max(setting.window_s, setting.window_rows_least * period_s)
         span_s = min(span_s, 60.0 * period_s)
-        fit = rows.cut(0, int(len(rows) * setting.fit_share))
-        center, scale = _center_and_scale(fit.values)
-        scaled = (fit.values - center) / scale
-        weights = _regress(scaled)
-        columns = with_residuals(scaled, weights, explained_by(weights))
-        windows = window_stats(fit.ts_s, columns, span_s, setting.window_rows_least)
-        settled = fit.ts_s - fit.ts_s[0] >= span_s
-        if not settled.any():
-            settled[:] = True
-        with np.errstate(divide="ignore"):
-            log_spread = np.log(windows.spread[settled])
-        log_spread[~np.isfinite(log_spread)] = np.nan
-        usable = np.nanmedian(_or_zero(windows.count[settled]), axis=0) >= SPREAD_ROWS_LEAST
-        spread_middle = np.where(usable, _column_median(log_spread), np.nan)
+        independent = max(1.0, span_s / period_s)
+        center, scale = center_and_scale(rows.values)
+        scaled = (rows.values - center) / scale
+        weights, outside = regress(scaled, setting.folds)
+        explained = explained_by(weights)
+        own = with_residuals(scaled, weights, explained)
+        held_out = own.copy()
+        for stretch, others in outside:
+            held_out[stretch] = with_residuals(scaled[stretch], others, explained)
+        noise = noise_of(own)
+        wanders = _wanders(rows.ts_s, held_out, own, noise, (span_s, independent, setting.window_rows_least))
         made = cls(
             metrics=rows.metrics,
             samples=len(rows),
@@ -116,18 +128,21 @@ class ResidualModel(WindowModel):
             patience=_patience(setting, span_s),
             rows_least=setting.window_rows_least,
             threshold=1.0,
+            learnt_until_s=float(rows.ts_s[-1]),
             center=center,
             scale=scale,
             weights=weights,
-            noise=_noise(columns),
-            middle=_or_zero(_column_median(windows.mean[settled])),
-            drift=_or_zero(_column_std(windows.mean[settled])),
-            spread_middle=spread_middle,
-            spread_scale=np.maximum(_or_zero(_column_std(log_spread)), 0.1),
+            noise=noise,
+            middle=wanders[0].middle,
+            variance=wanders[0].variance,
+            growth=wanders[0].growth,
+            spread_middle=wanders[1].middle,
+            spread_variance=wanders[1].variance,
+            spread_growth=wanders[1].growth,
         )
-        later = made.score(rows)[len(fit) :]
-        highest = np.nanmax(later) if np.isfinite(later).any() else 1.0
-        return made.with_threshold(max(float(highest), 1.0) * setting.margin)
+        seen = made.score(rows)[_settled(rows.ts_s, span_s)]
+        highest = float(np.nanmax(seen)) if np.isfinite(seen).any() else 0.0
+        return made.with_threshold(max(highest * setting.margin, setting.sigmas))
 
     def with_threshold(self, threshold: float) -> Self:
         """Return the same model with another threshold, in the units of the score before scaling."""
@@ -143,13 +158,16 @@ class ResidualModel(WindowModel):
             explained_by(self.weights),
             self.noise,
             self.middle,
-            self.drift,
+            self.variance,
+            self.growth,
             self.spread_middle,
-            self.spread_scale,
+            self.spread_variance,
+            self.spread_growth,
             np.array(self.threshold),
             np.array(self.span_s),
             np.array(float(self.rows_least)),
             np.array(max(1.0, self.span_s / self.period_s)),
+            np.array(self.learnt_until_s),
         )
 
     def score(self, rows: Rows) -> Floats:
@@ -160,7 +178,7 @@ class ResidualModel(WindowModel):
         learnt = self.learnt
         columns = columns_of(rows.of(self.metrics).values, learnt)
         windows = window_stats(rows.ts_s, columns, self.span_s, self.rows_least)
-        found = statistics_of(windows.mean, windows.spread, windows.count, learnt)
+        found = statistics_of(rows.ts_s, windows.mean, windows.spread, windows.count, learnt)
         return _Stats(found.level, found.spread, found.sigma, windows, columns)
 
     def explain(self, rows: Rows) -> Explanation:
@@ -192,7 +210,7 @@ class ResidualModel(WindowModel):
         there, off_there = readings[np.isfinite(readings)], off[np.isfinite(off)]
         mean, mean_off = float(there.mean()), float(off_there.mean())
         sigma = float(stats.sigma[-1, column]) * scale
-        single = float(np.hypot(self.noise[column], self.drift[column])) * scale * self.threshold
+        single = float(np.hypot(self.noise[column], stats.sigma[-1, column])) * scale * self.threshold
         expected = value - float(off[-1])
         strongest = max(float(level[:, at].max()), float(spread[:, at].max()), 1e-9)
         still = len(readings) >= SPREAD_ROWS_LEAST and bool((there == there[0]).all())
@@ -260,6 +278,7 @@ def _patience(setting: ResidualSetting, span_s: float) -> Patience:
         calm_s=setting.calm_windows * span_s,
         hole_s=setting.hole_windows * span_s,
         window_s=span_s,
+        fade_ratio=setting.fade_ratio,
     )
 
 
@@ -267,52 +286,30 @@ def _with_share(view: MetricView, share: float) -> MetricView:
     return MetricView(**{**{f.name: getattr(view, f.name) for f in fields(view)}, "share": share})
 
 
-def _center_and_scale(values: Floats) -> tuple[Floats, Floats]:
-    """Scale a column that never moved by a twentieth of its size: there is no noise to go by."""
-    center = _or_zero(_column_median(values))
-    spread = _or_zero(_column_std(values))
-    still = spread <= 1e-9 * np.maximum(np.abs(center), 1e-12)
-    return center, np.where(still, np.where(center == 0.0, 1.0, 0.05 * np.abs(center)), spread)
+def _settled(ts_s: Floats, span_s: float) -> NDArray[np.bool_]:
+    """Which rows have a whole window behind them; all where none has."""
+    settled = ts_s - ts_s[0] >= span_s
+    return settled if settled.any() else np.ones(len(ts_s), bool)
 
 
-def _regress(scaled: Floats) -> Floats:
-    """Return weights (metrics, metrics): column j gives metric j from the others; 0 on the diagonal."""
-    width = scaled.shape[1]
-    weights = np.zeros((width, width))
-    filled = np.nan_to_num(np.clip(scaled, -10.0, 10.0))
-    moves = filled.std(axis=0) > 0.0
-    for column in range(width):
-        others = [other for other in range(width) if other != column and moves[other]]
-        there = np.isfinite(scaled[:, column])
-        if others and moves[column] and there.sum() >= LEAST_ROWS // 2:
-            ridge = Ridge(alpha=RIDGE * int(there.sum()), fit_intercept=False)
-            ridge.fit(filled[there][:, others], filled[there, column])
-            weights[others, column] = ridge.coef_
-    return weights
+def _wanders(
+    ts_s: Floats, held_out: Floats, own: Floats, noise: Floats, shape: tuple[float, float, int]
+) -> tuple[Wander, Wander]:
+    """Return how the means and how the logarithms of the spreads of windows wander; NaN without a spread.
 
-
-def _noise(columns: Floats) -> Floats:
-    """Noise of single rows from the differences of neighbours, so that slow movement is not in it."""
-    steps = np.diff(columns, axis=0)
-    robust = _MAD * _column_median(np.abs(steps - _column_median(steps)))
-    noise = np.maximum(_or_zero(robust), 0.3 * _or_zero(_column_std(steps))) / np.sqrt(2.0)
-    still = _or_zero(_column_std(columns)) == 0.0
-    return np.where(still, 1.0, np.maximum(noise, 0.02))
-
-
-def _or_zero(values: NDArray) -> Floats:  # type: ignore[type-arg]
-    return np.nan_to_num(values.astype(np.float64))
-
-
-def _column_median(values: Floats) -> Floats:
-    return _by_column(values, np.median)
-
-
-def _column_std(values: Floats) -> Floats:
-    return _by_column(values, np.std)
-
-
-def _by_column(values: Floats, figure) -> Floats:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    """NaN for a column with no value, without numpy's warning about it."""
-    found = [column[np.isfinite(column)] for column in values.T]
-    return np.array([figure(column) if len(column) else np.nan for column in found])
+    `shape` is that of the windows: how long, how many rows they have and must have.
+    """
+    span_s, independent, rows_least = shape
+    settled = _settled(ts_s, span_s)
+    both = [window_stats(ts_s, columns, span_s, rows_least) for columns in (held_out, own)]
+    # Of a window behind a hole there is little.
+    whole = both[1].count[settled] >= 0.5 * column_median(both[1].count[settled])
+    means = [np.where(whole, one.mean[settled], np.nan) for one in both]
+    logs = [
+        np.where(whole, np.log(np.maximum(one.spread[settled], SPREAD_FLOOR * noise)), np.nan) for one in both
+    ]
+    least = STILL_VARIANCE * noise**2 / independent
+    mean = wander_of(ts_s[settled], means[0], means[1], span_s, least)
+    spread = wander_of(ts_s[settled], logs[0], logs[1], span_s, np.full_like(noise, SPREAD_VARIANCE_LEAST))
+    usable = or_zero(column_median(both[1].count[settled])) >= SPREAD_ROWS_LEAST
+    return mean, replace(spread, middle=np.where(usable, spread.middle, np.nan))

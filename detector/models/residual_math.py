@@ -21,9 +21,11 @@ MISSING_WEIGHT_MOST = 0.1
 STAT_MOST = 1e6
 SPREAD_FLOOR = 0.02
 """Of the noise: what is quieter than this is as good as frozen."""
+SPREAD_WEIGHT = 0.5
+"""A sigma of a spread counts for less than one of a mean: spreads have the longer tails."""
 
 
-NUMBERS: Final = frozenset({"threshold", "span_s", "rows_least", "independent_most"})
+NUMBERS: Final = frozenset({"threshold", "span_s", "rows_least", "independent_most", "learnt_until_s"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,11 @@ class Learnt:
     """What a residual model has learnt.
 
     `center`, `scale` and `explained` are (…, metrics), `weights` (…, metrics, metrics), those up to
-    `spread_scale` (…, 2 x metrics), residuals before levels; the last four are single numbers.
-    `explained` is 1 for metrics that others tell something of, else 0; `independent_most` is how many rows
-    of a window count as independent of each other at most.
+    `spread_growth` (…, 2 x metrics), residuals before levels; the last five are single numbers.
+    `explained` is 1 for metrics that others tell something of, else 0. `middle`, `variance` and `growth` are
+    of a window's mean: where it was at `learnt_until_s`, how far from there it may be at once, squared, and
+    by how much more with every second since; `spread_…` the same of the logarithm of a window's spread.
+    `independent_most` is how many rows of a window count as independent of each other at most.
     """
 
     center: Floats
@@ -42,13 +46,16 @@ class Learnt:
     explained: Floats
     noise: Floats
     middle: Floats
-    drift: Floats
+    variance: Floats
+    growth: Floats
     spread_middle: Floats
-    spread_scale: Floats
+    spread_variance: Floats
+    spread_growth: Floats
     threshold: Floats
     span_s: Floats
     rows_least: Floats
     independent_most: Floats
+    learnt_until_s: Floats
 
 
 class LearntTable:
@@ -125,14 +132,19 @@ def with_residuals(scaled: Floats, weights: Floats, explained: Floats) -> Floats
     return np.concatenate([residual, scaled], axis=-1)
 
 
-def statistics_of(mean: Floats, spread: Floats, count: Floats, learnt: Learnt) -> Statistics:
-    """Compare a window's figures (…, 2 x metrics) with what was learnt."""
-    # Faster rows than those of training average away only what training has shown to average away.
+def statistics_of(ts_s: Floats, mean: Floats, spread: Floats, count: Floats, learnt: Learnt) -> Statistics:
+    """Compare figures (…, 2 x metrics) of the window that ends at `ts_s` (…) with what was learnt.
+
+    What wanders is the less certain the longer ago it was learnt; before that it had been as uncertain.
+    """
+    age_s = np.abs(ts_s[..., None] - learnt.learnt_until_s)
     independent = np.clip(count, 1.0, learnt.independent_most)
-    sigma = np.sqrt(learnt.noise**2 / independent + learnt.drift**2)
+    fewer = learnt.noise**2 * (1.0 / independent - 1.0 / learnt.independent_most)
+    sigma = np.sqrt(learnt.variance + learnt.growth * age_s + fewer)
     level = np.minimum(np.abs(mean - learnt.middle) / sigma, STAT_MOST)
     log_spread = np.log(np.maximum(spread, SPREAD_FLOOR * learnt.noise))
-    strange = np.minimum(np.abs(log_spread - learnt.spread_middle) / learnt.spread_scale, STAT_MOST)
+    spread_sigma = np.sqrt(learnt.spread_variance + learnt.spread_growth * age_s) / SPREAD_WEIGHT
+    strange = np.minimum(np.abs(log_spread - learnt.spread_middle) / spread_sigma, STAT_MOST)
     return Statistics(level, np.where(count >= SPREAD_ROWS_LEAST, strange, np.nan), sigma)
 
 

@@ -85,7 +85,7 @@ class ResidualStack(Stack):
         learnt = self._table.at(some)
         self._ring.put(slots, ts_s, values, columns_of(values, learnt), learnt.span_s[:, 0])
         windows = self._ring.windows(some, learnt.rows_least)
-        found = statistics_of(windows.mean, windows.spread, windows.count, learnt)
+        found = statistics_of(ts_s, windows.mean, windows.spread, windows.count, learnt)
         return score_of(found, learnt.threshold[:, 0])
 
     def _judge(self, slot: int, window: Rows) -> None:
