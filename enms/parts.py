@@ -97,6 +97,7 @@ def detector(settings: Settings) -> "DetectorConfig":
         store=settings.data_dir / "models",
         outbox=outbox(settings, "detector"),
         train_rows=settings.train_rows,
+        price_per_kwh=settings.energy_price or None,
         version=VERSION,
     )
 

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
         7, ge=1, description="Age in days at which TimescaleDB compresses readings."
     )
     train_rows: int = Field(300, ge=50, description="Rows a machine needs before a model is trained.")
+    energy_price: float = Field(
+        0.0, ge=0, description="What a kWh costs, in the currency costs are told in; 0 tells no costs."
+    )
 
     @field_validator("root")
     @classmethod
