@@ -12,9 +12,8 @@ import numpy as np
 
 from detector.models.base import Explanation, MetricView
 from detector.models.forest_trees import Features32
-from detector.models.splitting import regimes_of, split_kw
 from detector.rows import Floats, Rows
-from detector.states import power_metric
+from detector.states import IDLE_BELOW, OFF_BELOW, high_power_kw, power_metric
 
 FIGURES: Final = ("middle", "low", "high", "window_low", "window_high", "window_sigma")
 BAND: Final = (0.005, 0.995)
@@ -28,7 +27,7 @@ LEAST: Final = 1e-9
 class Usual:
     """What training showed, in the metrics' own units: `figures` (states, figures, metrics), see `FIGURES`.
 
-    `edges_kw` (states - 1) are the powers between the states; none where power has one mode or is unknown.
+    `edges_kw` (states - 1) are the powers between off, idle and running; none where the power is unknown.
     """
 
     edges_kw: Floats
@@ -37,9 +36,9 @@ class Usual:
     @classmethod
     def of(cls, rows: Rows, window_means: Floats) -> "Usual":
         """Learn from rows and the mean over the window that ends at each (n, metrics), NaN where none."""
-        powers_kw = _powers_kw(rows)
-        edges_kw = split_kw(powers_kw)
-        states = regimes_of(powers_kw, edges_kw)
+        high_kw = high_power_kw(rows)
+        edges_kw = np.empty(0) if not high_kw else high_kw * np.array([OFF_BELOW, IDLE_BELOW])
+        states = np.searchsorted(edges_kw, _powers_kw(rows), side="right")
         whole = _figures(rows.values, window_means)
         figures = [
             _figures(rows.values[inside], window_means[inside])
@@ -51,8 +50,10 @@ class Usual:
         return cls(edges_kw, np.where(np.isfinite(seen), seen, whole))
 
     def now(self, rows: Rows) -> dict[str, Floats]:
-        """Return the figures (metrics) by name, for the state of the last row."""
-        state = regimes_of(_powers_kw(rows), self.edges_kw)[-1]
+        """Return the figures (metrics) by name, for the state at the last row that tells the power."""
+        powers_kw = _powers_kw(rows)
+        seen = powers_kw[np.isfinite(powers_kw)]
+        state = np.searchsorted(self.edges_kw, seen[-1], side="right") if len(seen) else -1
         return dict(zip(FIGURES, self.figures[int(state)], strict=True))
 
 
