@@ -59,7 +59,8 @@ class Telling:
         await self._outbox.put_all(messages)
         for live, one in news:
             last = one.told[-1]
-            kept = None if last.phase == "closed" else last.episode
+            over = last.phase == "closed" and not last.episode.left
+            kept = None if over else last.episode
             self._store.keep_episode(live.machine, kept, last.ts_s)
 
     def expect(self, now_s: float) -> None:

@@ -5,16 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.models import Patience
-from detector.verdict import Seen, Told, Verdict, anomaly_id, step, vanish
+from detector.verdict import Seen, Told, Verdict, anomaly_id, resumed, step, vanish
 
 PATIENCE = Patience(rows=3, least_s=0.0, calm_ratio=0.9, calm_s=6.0, hole_s=120.0, window_s=30.0)
+FADING = replace(PATIENCE, fade_ratio=0.3)
 
 
-def run(scores: list[float], period_s: float = 1.0, **more: float) -> tuple[Verdict, list[Told]]:
+def run(
+    scores: list[float], period_s: float = 1.0, patience: Patience = PATIENCE, **more: float
+) -> tuple[Verdict, list[Told]]:
     verdict, told = Verdict("press-7"), list[Told]()
     for number, score in enumerate(scores):
         seen = Seen(1000.0 + number * period_s, score, "power_kw", more.get("excess_kw"))
-        verdict, new = step(verdict, seen, PATIENCE)
+        verdict, new = step(verdict, seen, patience)
         told += new
     return verdict, told
 
@@ -132,3 +135,26 @@ def test_an_episode_opens_once_patience_has_passed_however_many_rows_come() -> N
         verdict, told = step(verdict, Seen(float(second), 2.0, "power_kw"), replace(PATIENCE, least_s=60.0))
         opened += [one.ts_s for one in told if one.phase == "opened"]
     assert opened == [60.0]
+
+
+def test_a_large_fault_is_over_when_it_has_faded_though_something_stays() -> None:
+    faded = [1.5, 5.0, 20.0, 20.0] + [4.0] * 60
+    assert run(faded)[0].episode is not None, "unless the model says that faults fade"
+    verdict, told = run(faded, patience=FADING)
+    assert [one.phase for one in told] == ["opened", "closed"]
+    assert told[1].ts_s == 1010.0
+    assert told[1].episode.left == verdict.left == 4.0
+
+
+def test_what_a_fault_left_behind_opens_no_other_until_it_is_gone_or_rises() -> None:
+    faded = [20.0] * 4 + [4.0] * 20
+    assert len(run(faded + [5.9] * 20, patience=FADING)[1]) == 2
+    assert run(faded + [6.0] * 3, patience=FADING)[1][-1].phase == "opened"
+    assert run(faded + [0.5] + [1.2] * 3, patience=FADING)[1][-1].phase == "opened"
+
+
+def test_what_a_fault_left_behind_is_known_after_a_restart() -> None:
+    before, told = run([20.0] * 4 + [4.0] * 20, patience=FADING)
+    after = resumed("press-7", told[-1].episode, 1023.0)
+    assert (after.episode, after.left, after.suspicious) == (None, before.left, True)
+    assert step(after, Seen(1024.0, 5.0, "power_kw"), FADING)[1] == []
