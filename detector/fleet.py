@@ -57,13 +57,15 @@ class Fleet:
         self._learn = self._relearn if refit_at_once else None
         self._lots: dict[tuple[str, int], Lot] = {}
         self._places: dict[str, tuple[Lot, int]] = {}
+        self.maintained: set[str] = set()
+        """Machines somebody works on, in service or not."""
 
     def serve(self, machine: str, start: Start) -> None:
         """Begin to serve a machine, or go on with a newly trained model: an open episode stays open."""
         model, facts = start.model, start.facts
         served = Served(machine, model, start.version, facts, 0, self._price, refits=start.refits)
         served.high_kw = high_power_kw(start.remembered)
-        verdict, maintained = Verdict(machine), False
+        verdict = Verdict(machine)
         if start.open_episode is not None:
             verdict = resumed(machine, *start.open_episode)
         if machine in self._places:
@@ -72,14 +74,13 @@ class Fleet:
             if stack_key(old.model) == stack_key(model) and old.model.metrics == model.metrics:
                 lot.renew(slot, served, start.remembered)
                 return
-            maintained = old.maintained
             verdict = lot.remove(slot)
         lot = self._lot(model)
         served.sensors = lot.sensors.add(facts)
         lot.sensors.warm(served.sensors, start.past)
         slot = lot.add(served, facts.signals(start.past), start.remembered, verdict)
         self._places[machine] = lot, slot
-        if maintained:
+        if machine in self.maintained:
             lot.maintain(slot, on=True)
         self._share_memory()
 
@@ -174,8 +175,12 @@ class Fleet:
 
     def maintain(self, machine: str, *, on: bool) -> News | None:
         """Note that a machine is in maintenance, or no longer: nothing opens, and what is open is closed."""
-        lot, slot = self._places[machine]
-        return lot.maintain(slot, on=on)
+        if on:
+            self.maintained.add(machine)
+        else:
+            self.maintained.discard(machine)
+        place = self.place(machine)
+        return None if place is None else place[0].maintain(place[1], on=on)
 
     @property
     def memory_bytes(self) -> int:

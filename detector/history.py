@@ -29,10 +29,15 @@ class _UnknownError(NoHistoryError):
     """The gateway does not know the machine yet: its first reading may be on its way to the database."""
 
 
+class TooManyRowsError(ValueError):
+    """There are more rows in the span than can be taken; ask for a shorter one."""
+
+
 class _Series(msgspec.Struct, frozen=True):
     metric: str
     ts: list[int]
     mean: list[float]
+    bucket_s: int = 0
 
 
 class _History(msgspec.Struct, frozen=True):
@@ -86,6 +91,13 @@ class HistoryClient:
         """Return the machines the gateway knows."""
         return _read(await self._get("machines", {}), _Machines).machines
 
+    async def machine(self, machine: str) -> Machine | None:
+        """Return what the gateway knows of a machine, None where it knows none of that name."""
+        try:
+            return _read(await self._get(f"machines/{machine}", {}), _State).machine
+        except _UnknownError:
+            return None
+
     async def past(self, machine: str, now: datetime, days: float) -> Past:
         """Return up to `days` of history before `now`: raw where it is short, else bucket means."""
         try:
@@ -94,9 +106,8 @@ class HistoryClient:
             raise NoHistoryError(str(error)) from error
         start = (now - timedelta(days=days)).isoformat()
         query = {"start": start, "end": (now + timedelta(minutes=5)).isoformat(), "points": str(POINTS)}
-        try:
-            known = _read(await self._get(f"machines/{machine}", {}), _State).machine
-        except _UnknownError:
+        known = await self.machine(machine)
+        if known is None:
             return Past((), ())
         series: list[_Series] = []
         names = sorted(known.metrics)
@@ -115,6 +126,11 @@ class HistoryClient:
 
     async def window(self, machine: str, metrics: tuple[str, ...], start: datetime, end: datetime) -> Rows:
         """Return what came of these metrics from `start` to `end`, raw up to 10,000 rows."""
+        return Past(await self._series(machine, metrics, start, end), ()).rows().of(metrics)
+
+    async def _series(
+        self, machine: str, metrics: tuple[str, ...], start: datetime, end: datetime
+    ) -> tuple[_Series, ...]:
         query = {"start": start.isoformat(), "end": end.isoformat(), "points": str(WINDOW_POINTS)}
         series: list[_Series] = []
         for first in range(0, len(metrics), 5 * METRICS_AT_ONCE):
@@ -123,7 +139,33 @@ class HistoryClient:
                 series += _read(await self._get(f"machines/{machine}/history", asked), _History).series
             except _UnknownError:
                 break
-        return Past(tuple(series), ()).rows().of(metrics)
+        return tuple(series)
+
+    async def raw(
+        self, machine: str, metrics: tuple[str, ...], start: datetime, end: datetime, *, most_rows: int
+    ) -> Rows:
+        """Return every row of these metrics from `start` to before `end`, as it came.
+
+        Raises TooManyRowsError where there are more than `most_rows`.
+        """
+        pieces: list[Past] = []
+        begin, step, rows = start, end - start, 0
+        while begin < end:
+            until = min(end, begin + step)
+            series = await self._series(machine, metrics, begin, until)
+            if any(one.bucket_s for one in series):
+                step = (until - begin) / 4
+                continue
+            pieces.append(Past(series, ()))
+            rows += max((len(one.ts) for one in series), default=0)
+            if rows > most_rows:
+                text = (
+                    f"from {start} there are more than {most_rows} rows up to {until}; ask for a shorter span"
+                )
+                raise TooManyRowsError(text)
+            begin = until
+        whole = tuple(one for piece in pieces for one in piece.series)
+        return Past(whole, ()).rows().of(metrics)
 
     async def _get(self, path: str, query: Mapping[str, str | Sequence[str]]) -> bytes:
         try:

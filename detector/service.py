@@ -16,6 +16,8 @@ from broker.outbox_file import Limits
 from broker.sender import OutboxSender
 from broker.stream import Stream
 from broker.topics import BadTopicError, ModelTopic, TrainingTopic
+from detector.backtest_order import BackTests
+from detector.commands import DetectorCommands
 from detector.config import DetectorConfig, Tuning
 from detector.fleet import Fleet
 from detector.history import HistoryClient, NoHistoryError
@@ -52,9 +54,9 @@ async def run(config: DetectorConfig) -> None:
     history = HistoryClient(config.api_url, config.api_token)
     kept = Outbox(config.outbox, WhenFull.DROP_OLDEST, KEPT)
     sender = OutboxSender(bus, kept)
+    service = _Service(config, bus, kept, history)
     try:
-        async with kept as outbox, bus, intake, asyncio.TaskGroup() as group:
-            service = _Service(config, bus, outbox, history)
+        async with kept, bus, intake, asyncio.TaskGroup() as group:
             tasks: dict[str, Coroutine[Any, Any, None]] = {
                 "names": service.follow_names(machines),
                 "rows": service.follow_rows(intake),
@@ -63,11 +65,13 @@ async def run(config: DetectorConfig) -> None:
                 "refits": service.refitter.run(),
                 "expected": service.tell_expected(),
                 "scoring": service.tell_scoring(),
+                "commands": service.commands.run(),
                 "events": sender.run(),
             }
             for name, task in tasks.items():
                 group.create_task(task, name=f"detector {name}")
     finally:
+        service.back_tests.close()
         await history.close()
 
 
@@ -84,6 +88,9 @@ class _Service:
         self._telling = Telling(bus, outbox, self._live, self._store)
         self._trainer = Trainer(config, self._store, self._fleet, history, self._tell_job, self._tell_card)
         self.refitter = Refitter(self._store, self._fleet, config.tuning)
+        self._fleet.maintained |= self._store.maintained()
+        self.back_tests = BackTests(config, self._store, history, outbox)
+        self.commands = DetectorCommands(bus, self._live, self._telling, self._store, self.back_tests)
         self._back = asyncio.Event()
         self._pace = Pace()
         self._waits_since_s: float | None = None

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -149,6 +150,20 @@ class ModelStore:
             return msgspec.json.decode(path.read_bytes(), type=tuple[Episode, float])
         except (FileNotFoundError, msgspec.DecodeError):
             return None
+
+    def keep_maintained(self, machines: Iterable[str]) -> None:
+        """Remember which machines somebody works on."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        draft = self._folder / ".maintained.draft"
+        _write(draft, msgspec.json.encode(sorted(machines)))
+        draft.replace(self._folder / ".maintained")
+
+    def maintained(self) -> set[str]:
+        """Return what `keep_maintained` remembered."""
+        try:
+            return msgspec.json.decode((self._folder / ".maintained").read_bytes(), type=set[str])
+        except (OSError, msgspec.DecodeError):
+            return set()
 
     def keep_mark(self, acknowledged_s: float) -> None:
         """Remember up to which time of arrival (epoch) everything has been scored and told."""
