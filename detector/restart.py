@@ -106,7 +106,8 @@ class Restart:
             start_s = min(start_s, back.episode[1] - model.reach_s)
         try:
             start = datetime.fromtimestamp(start_s, UTC)
-            return await self._history.window(back.live.machine, model.metrics, start, until)
+            rows = await self._history.window(back.live.machine, model.metrics, start, until)
+            return rows.where((rows.ts_s >= start_s) & (rows.ts_s <= end_s))
         except NoHistoryError as error:
             log.warning("a window stays empty", machine=back.live.machine, why=str(error))
             return _nothing(model)

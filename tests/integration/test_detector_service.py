@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,7 +17,7 @@ import pytest
 from fixtures.broker import PrivateBroker
 
 from broker.bus import Bus
-from broker.channels import ANOMALY, EXPECTED, MACHINE, MODEL, SERVICE, TELEMETRY, TRAINING
+from broker.channels import ANOMALY, EXPECTED, MACHINE, MODEL, SERVICE, SYSTEM_SCORING, TELEMETRY, TRAINING
 from broker.messages import Anomaly, Machine, MetricInfo, ModelCard, Service, Training, encode
 from broker.roles import Role
 from broker.topics import MachineTopic, TelemetryTopic
@@ -111,7 +112,8 @@ class Watcher:
         self.cards: list[ModelCard] = []
         self.states: list[Service] = []
         self.expected = 0
-        self._stream = bus.subscribe(ANOMALY, EXPECTED, MODEL, TRAINING, SERVICE)
+        self.rows = 0
+        self._stream = bus.subscribe(ANOMALY, EXPECTED, MODEL, TRAINING, SERVICE, SYSTEM_SCORING)
 
     async def follow(self) -> None:
         async for delivery in self._stream:
@@ -124,6 +126,8 @@ class Watcher:
                 self.cards.append(delivery.read(MODEL)[1])
             elif delivery.topic == "service/detector":
                 self.states.append(delivery.read(SERVICE)[1])
+            elif delivery.topic == "system/scoring":
+                self.rows = delivery.read(SYSTEM_SCORING)[1].rows
             elif first == "expected":
                 self.expected += 1
 
@@ -149,7 +153,9 @@ async def watching(broker: PrivateBroker) -> AsyncIterator[Watcher]:
 
 
 @asynccontextmanager
-async def detecting(broker: PrivateBroker, past: PastServer, store: Path) -> AsyncIterator[None]:
+async def detecting(
+    broker: PrivateBroker, past: PastServer, store: Path, price_per_kwh: float | None = None
+) -> AsyncIterator[None]:
     config = DetectorConfig(
         bus=broker.address,
         password=broker.passwords["detector"],
@@ -159,6 +165,7 @@ async def detecting(broker: PrivateBroker, past: PastServer, store: Path) -> Asy
         store=store,
         outbox=store / "outbox.db",
         look_every_s=0.1,
+        price_per_kwh=price_per_kwh,
     )
     task = asyncio.create_task(run(config))
     try:
@@ -249,6 +256,75 @@ async def test_an_open_episode_keeps_its_id_over_a_restart(
             await play(simulator, past, 460, 600)
             await until(lambda: seen.anomalies[-1].phase == "closed", "the episode closes")
         assert len({one.anomaly_id for one in seen.anomalies}) == 1
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from broker.bus import BusAddress
+from detector.service import DetectorConfig, run
+host, port, root, password, live_password, url, token, store = sys.argv[1:]
+asyncio.run(run(DetectorConfig(
+    bus=BusAddress(host, int(port), root), password=password, live_password=live_password, api_url=url,
+    api_token=token, store=Path(store), outbox=Path(store) / "outbox.db", look_every_s=0.1,
+)))
+"""
+
+
+@asynccontextmanager
+async def killed_later(broker: PrivateBroker, past: PastServer, store: Path) -> AsyncIterator[None]:
+    """The detector in a process of its own, which ends by kill -9."""
+    address = broker.address
+    secrets = (broker.passwords["detector"], broker.passwords["detector-live"])
+    where = (address.host, str(address.port), address.root, *secrets, past.url, TOKEN, str(store))
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, *where)
+    try:
+        yield
+        assert process.returncode is None, "it still runs"
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def test_an_episode_open_when_killed_goes_on_and_what_was_queued_meanwhile_is_scored(
+    broker: PrivateBroker, past: PastServer, simulator: Bus, tmp_path: Path
+) -> None:
+    begin_s = past.rows[0][0]
+    async with watching(broker) as seen:
+        async with killed_later(broker, past, tmp_path):
+            await until(lambda: seen.jobs and seen.jobs[-1].status == "completed", "trained", 30.0)
+            await play(simulator, past, 400, 430)
+            await play(simulator, past, 430, 460, fault=True)
+            await until(lambda: seen.anomalies, "an episode opens")
+            await until(lambda: seen.rows >= 60, "all of it is scored")
+        past.rows += [(begin_s + n, row(n, fault=n >= 430)) for n in range(400, 460)]
+        await play(simulator, past, 460, 470, fault=True)
+        await play(simulator, past, 470, 580)
+        assert [one.phase for one in seen.anomalies][-1] != "closed", "nobody scores them now"
+        async with killed_later(broker, past, tmp_path):
+            await until(lambda: seen.anomalies[-1].phase == "closed", "the episode closes", 30.0)
+    assert len({one.anomaly_id for one in seen.anomalies}) == 1
+    # Nobody here says that events are stored, so the outbox gives them out again: the same ones.
+    assert len({one.ts for one in seen.anomalies if one.phase == "opened"}) == 1
+    closed = seen.anomalies[-1]
+    assert begin_s + 470 - 0.001 <= closed.ts.timestamp() <= begin_s + 530, (
+        "by the rows' times, not the clock"
+    )
+    assert closed.excess_kwh == pytest.approx(9.0 * 40 / 3600, rel=0.5)
+
+
+async def test_a_cost_is_told_where_a_kilowatt_hour_has_a_price(
+    broker: PrivateBroker, past: PastServer, simulator: Bus, tmp_path: Path
+) -> None:
+    async with watching(broker) as seen, detecting(broker, past, tmp_path, price_per_kwh=0.25):
+        await until(lambda: seen.jobs and seen.jobs[-1].status == "completed", "trained")
+        await play(simulator, past, 400, 460)
+        await play(simulator, past, 460, 500, fault=True)
+        await until(lambda: seen.anomalies, "an episode opens")
+        opened = seen.anomalies[0]
+        assert opened.cost == pytest.approx(0.25 * (opened.excess_kwh or 0.0), rel=1e-5)
+        await until(lambda: seen.rows >= 100, "it says how scoring keeps up")
 
 
 async def test_garbage_and_late_rows_stop_nothing(
