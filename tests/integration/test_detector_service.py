@@ -200,7 +200,7 @@ async def test_a_fault_is_one_episode_with_every_field(
         await until(lambda: seen.jobs and seen.jobs[-1].status == "completed", "the job is completed")
         assert seen.cards[-1].samples == 300
         assert seen.jobs[-1].progress == 100.0
-        assert seen.states[-1].state == "ok"
+        await until(lambda: seen.states[-1].state == "ok", "and says that all is well")
 
         await play(simulator, past, 400, 460)
         await until(lambda: seen.expected, "what is expected")
