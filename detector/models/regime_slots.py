@@ -1,97 +1,116 @@
 """Which regime each of many machines is in, and since when: what a `RegimesFollower` knows of one."""
 
 from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.models.regimes import RegimesModel
+from detector.models.regimes_learning import HELD, OLD_S
 from detector.models.residual import ResidualModel
-from detector.models.splitting import MODES_MOST
+from detector.models.splitting import CODES, MODES_MOST, SWITCHES_MOST, ages_s, code_of, stays_of
 from detector.rows import Floats, Rows
-from detector.states import power_metric
 
-UNKNOWN = -1
+UNKNOWN: Final = -2
 
 
 class RegimeSlots:
-    """By slot. A plain residual model has one regime that is never left, so that nothing is ever held."""
+    """By slot. A machine without regimes is never held."""
 
     def __init__(self) -> None:
-        self._power = np.empty(0, np.intp)
-        self._edges_kw = np.empty((0, MODES_MOST - 1))
-        self._settle_s = np.empty((0, MODES_MOST + 1))
-        self._regime = np.empty(0, np.intp)
+        self._split = np.empty(0, bool)
+        self._columns = np.empty((0, SWITCHES_MOST), np.intp)
+        self._edges = np.empty((0, SWITCHES_MOST, MODES_MOST - 1))
+        self._of_code = np.empty((0, CODES), np.int64)
+        self._hold_s = np.empty((0, CODES + 1))
+        self._modes = np.empty((0, SWITCHES_MOST), np.int64)
+        self._regime = np.empty(0, np.int64)
         self._since_s = np.empty(0)
+        self._old = np.empty(0, bool)
+
+    @property
+    def _arrays(self) -> dict[str, NDArray]:  # type: ignore[type-arg]
+        return {name: one for name, one in vars(self).items() if isinstance(one, np.ndarray)}
 
     @property
     def memory_bytes(self) -> int:
         """How much the arrays take."""
-        arrays = (self._power, self._edges_kw, self._settle_s, self._regime, self._since_s)
-        return sum(array.nbytes for array in arrays)
+        return sum(array.nbytes for array in self._arrays.values())
 
     def resize(self, slots: int) -> None:
         """Make room for so many slots."""
-        more = slots - len(self._power)
-        self._power = np.concatenate([self._power, np.full(more, UNKNOWN)])
-        self._edges_kw = np.concatenate([self._edges_kw, np.full((more, MODES_MOST - 1), np.inf)])
-        self._settle_s = np.concatenate([self._settle_s, np.full((more, MODES_MOST + 1), -np.inf)])
-        self._regime = np.concatenate([self._regime, np.full(more, UNKNOWN)])
-        self._since_s = np.concatenate([self._since_s, np.full(more, -np.inf)])
+        for name, array in self._arrays.items():
+            more = np.zeros((slots - len(array), *array.shape[1:]), array.dtype)
+            setattr(self, name, np.concatenate([array, more]))
 
     def begin(self, slot: int, model: ResidualModel | RegimesModel, past: Rows) -> None:
         """Begin a slot that has seen `past`, whose columns are the model's metrics."""
-        self._power[slot], self._regime[slot] = UNKNOWN, UNKNOWN
-        self._edges_kw[slot], self._settle_s[slot], self._since_s[slot] = np.inf, -np.inf, -np.inf
-        power = power_metric(model.metrics)
-        if isinstance(model, ResidualModel) or not model.splits or power is None:
+        self.clear(slot)
+        if isinstance(model, ResidualModel) or not model.splits:
             return
-        self._power[slot] = model.metrics.index(power)
-        self._edges_kw[slot, : len(model.edges_kw)] = model.edges_kw
-        # The last column is that of a regime not yet known: -1.
-        self._settle_s[slot, : len(model.settle_s)] = np.maximum(model.settle_s, model.span_s)
-        self._settle_s[slot, UNKNOWN] = -np.inf
-        powers_kw = past.values[:, self._power[slot]]
-        there = np.isfinite(powers_kw)
-        regimes = np.searchsorted(model.edges_kw, powers_kw[there], side="right")
-        changes = np.flatnonzero(np.diff(regimes))
-        if len(regimes):
-            self._regime[slot] = regimes[-1]
-        if len(changes):
-            self._since_s[slot] = past.ts_s[there][changes[-1] + 1]
+        count = len(model.switches)
+        self._split[slot] = True
+        self._columns[slot, :count] = model.switches.columns
+        self._edges[slot, :count] = model.switches.edges
+        self._of_code[slot] = model.of_code
+        # The last column is that of no regime: HELD.
+        self._hold_s[slot, : len(model.regimes)] = [regime.hold_s for regime in model.regimes]
+        self._modes[slot] = np.isfinite(self._edges[slot]).sum(axis=-1)
+        if len(past):
+            modes = model.switches.modes(past.values)
+            regimes = model.of_code[code_of(modes)]
+            stays = stays_of(past.ts_s, regimes, np.inf)
+            age_s = float(ages_s(past.ts_s, stays, begun=True)[-1])
+            self._modes[slot, :count], self._regime[slot] = modes[-1], regimes[-1]
+            self._since_s[slot] = past.ts_s[-1] - age_s
+            self._old[slot] = age_s >= OLD_S
 
     def replace(self, slot: int, model: ResidualModel | RegimesModel, window: Rows) -> None:
-        """Go on with a new model: what the old one saw change over lately is still settling."""
-        since_s = self._since_s[slot]
+        """Go on with a new model: what the old one saw change over lately is still young."""
+        since_s, was_split = self._since_s[slot], self._split[slot]
         self.begin(slot, model, window)
-        self._since_s[slot] = max(since_s, self._since_s[slot])
+        if was_split and self._split[slot] and len(window):
+            self._since_s[slot] = max(since_s, self._since_s[slot])
+            self._old[slot] = window.ts_s[-1] - self._since_s[slot] >= OLD_S
 
     def clear(self, slot: int) -> None:
         """Make a slot one that is never held."""
-        self._power[slot], self._settle_s[slot] = UNKNOWN, -np.inf
+        self._split[slot], self._columns[slot], self._edges[slot] = False, 0, np.inf
+        self._of_code[slot], self._hold_s[slot], self._modes[slot] = HELD, np.inf, 0
+        self._regime[slot], self._since_s[slot], self._old[slot] = UNKNOWN, -np.inf, True
 
     def part(self, slot: int, model: ResidualModel | RegimesModel) -> ResidualModel:
-        """Return the model that judges the regime a slot is in."""
+        """Return the model that judges the regime a slot is in, or will once it is no longer held."""
         if isinstance(model, ResidualModel):
             return model
         regime = int(self._regime[slot])
-        return model.of_regime(None if regime == UNKNOWN else regime)
+        if regime < 0:
+            return model.whole
+        young, old = model.regimes[regime].young, model.regimes[regime].old
+        return (old if self._old[slot] else young) or young or old or model.whole
 
     def note(self, slots: NDArray[np.intp], ts_s: Floats, values: Floats) -> Iterable[int]:
-        """Take the power in rows of values (n, metrics); return the slots whose regime is now another."""
-        split = np.flatnonzero(self._power[slots] != UNKNOWN)
+        """Take rows of values (n, metrics); return the slots that another part judges from now on."""
+        split = np.flatnonzero(self._split[slots])
         if not len(split):
             return ()
         own, ts_s = slots[split], ts_s[split]
-        powers_kw = values[split, self._power[own]]
-        regimes = np.count_nonzero(self._edges_kw[own] <= powers_kw[:, None], axis=1)
+        shown = values[split[:, None], self._columns[own]]
+        modes = np.count_nonzero(self._edges[own] <= shown[:, :, None], axis=-1)
+        modes = np.where(np.isfinite(shown), modes, self._modes[own])
+        regimes = np.take_along_axis(self._of_code[own], code_of(modes)[:, None], axis=1)[:, 0]
         before = self._regime[own]
-        other = np.isfinite(powers_kw) & (regimes != before)
-        self._regime[own[other]] = regimes[other]
-        left = other & (before != UNKNOWN)
-        self._since_s[own[left]] = ts_s[left]
-        return [int(slot) for slot in own[other]]
+        other = regimes != before
+        self._modes[own], self._regime[own] = modes, regimes
+        left = own[other & (before != UNKNOWN)]
+        self._since_s[left] = ts_s[other & (before != UNKNOWN)]
+        old = ts_s - self._since_s[own] >= OLD_S
+        changed = other | (old != self._old[own])
+        self._old[own] = old
+        return [int(slot) for slot in own[changed]]
 
     def held(self, slots: NDArray[np.intp], ts_s: Floats) -> NDArray[np.bool_]:
-        """Whether each machine changed over less than its settling time ago."""
-        return ts_s - self._since_s[slots] < self._settle_s[slots, self._regime[slots]]
+        """Whether each machine changed over too lately, or is in no regime that is judged."""
+        hold_s = self._hold_s[slots, self._regime[slots]]
+        return self._split[slots] & ~(ts_s - self._since_s[slots] >= hold_s)

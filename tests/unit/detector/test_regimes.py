@@ -1,19 +1,20 @@
-"""A machine that works and rests: each regime by itself, and nothing said while it changes over."""
+"""A machine that works and rests: each state by itself, and little said while it changes over."""
 
 import numpy as np
 import pytest
 
+from detector.config import Tuning
 from detector.models import RegimesModel, ResidualModel, WrongModelError, learn_best
-from detector.models.splitting import regimes_of, split_kw, steady_s
+from detector.models.regimes_learning import HELD, OLD_S
+from detector.models.splitting import ages_s, regimes_of, split, stays_of, switches_of
 from detector.rows import Rows
-from detector.tuning import Tuning
 
 TUNING = Tuning()
 METRICS = ("current_a", "power_kw", "temperature_c")
 SHIFT = 300
 
 
-def shifts(count: int = 3600, seed: int = 0) -> Rows:
+def shifts(count: int = 6000, seed: int = 0) -> Rows:
     """Five hours of work and five of rest in turn, a row a minute; it warms up and cools over 20 minutes."""
     noise = np.random.default_rng(seed)
     works = np.arange(count) // SHIFT % 2 == 0
@@ -46,7 +47,7 @@ def test_power_is_split_between_its_modes() -> None:
     drawn = np.concatenate(
         [0.2 + 0.05 * noise.random(900), 12.0 + noise.random(300), 50 + 5 * noise.random(900)]
     )
-    edges_kw = split_kw(drawn)
+    edges_kw = split(drawn)
     assert len(edges_kw) == 2
     assert 0.25 < edges_kw[0] < 12.0
     assert 13.0 < edges_kw[1] < 50.0
@@ -55,37 +56,70 @@ def test_power_is_split_between_its_modes() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_power_with_one_mode_is_not_split(seed: int) -> None:
     noise = np.random.default_rng(seed)
-    assert not len(split_kw(30.0 + noise.standard_normal(5000)))
-    assert not len(split_kw(np.full(5000, 7.0)))
-    assert not len(split_kw(100.0 * noise.random(5000)))
-    assert not len(split_kw(np.full(5000, np.nan)))
+    assert not len(split(30.0 + noise.standard_normal(5000)))
+    assert not len(split(np.full(5000, 7.0)))
+    assert not len(split(100.0 * noise.random(5000)))
+    assert not len(split(np.full(5000, np.nan)))
 
 
-def test_a_row_without_power_is_in_the_regime_before_it() -> None:
+def test_a_row_without_a_value_is_in_the_mode_before_it_and_in_the_highest_at_first() -> None:
     nan = np.nan
-    powers_kw = np.array([nan, 1.0, nan, 9.0, nan])
-    assert regimes_of(powers_kw, np.array([5.0])).tolist() == [0, 0, 0, 1, 1]
+    values = np.array([nan, 1.0, nan, 9.0, nan])
+    assert regimes_of(values, np.array([5.0])).tolist() == [1, 0, 0, 1, 1]
 
 
-def test_steady_time_begins_anew_at_a_change_and_at_a_hole() -> None:
+def test_a_stay_ends_with_a_change_and_with_a_hole() -> None:
     ts_s = np.array([0.0, 10.0, 20.0, 30.0, 500.0, 510.0])
-    regimes = np.array([0, 0, 1, 1, 1, 1])
-    assert steady_s(ts_s, regimes, 100.0, begun=False).tolist() == [0.0, 10.0, 0.0, 10.0, 0.0, 10.0]
-    assert steady_s(ts_s, regimes, 100.0, begun=True).tolist()[:2] == [np.inf, np.inf]
+    stays = stays_of(ts_s, np.array([0, 0, 1, 1, 1, 1]), 100.0)
+    assert stays.tolist() == [0, 0, 1, 1, 2, 2]
+    assert ages_s(ts_s, stays, begun=False).tolist() == [0.0, 10.0, 0.0, 10.0, 0.0, 10.0]
+    assert ages_s(ts_s, stays, begun=True).tolist()[:2] == [np.inf, np.inf]
 
 
-def test_each_regime_has_its_own_threshold_and_settles_in_its_own_time(model: RegimesModel) -> None:
-    assert [part is not None for part in model.parts] == [True, True]
-    assert 1.5 < float(model.edges_kw[0]) < 45.0
-    assert all(300.0 <= settle <= 3600.0 for settle in model.settle_s)
+def test_the_switch_is_what_changes_at_once_and_not_what_warms_up() -> None:
+    assert [METRICS[column] for column in switches_of(shifts()).columns] == ["power_kw"]
 
 
-def test_a_change_over_is_not_judged_and_the_rest_is_normal(model: RegimesModel) -> None:
+def test_two_switches_tell_apart_what_draws_the_same_power() -> None:
+    rows = shifts()
+    turns = np.arange(len(rows)) // 150 % 2 * 100.0 + np.random.default_rng(8).standard_normal(len(rows))
+    more = Rows((*METRICS, "speed_rpm"), rows.ts_s, np.column_stack([rows.values, turns]))
+    switches = switches_of(more)
+    assert {more.metrics[column] for column in switches.columns} == {"power_kw", "speed_rpm"}
+    assert len(np.unique(switches.codes(more.values))) == 4
+
+
+def test_each_regime_has_a_young_and_an_old_part(model: RegimesModel) -> None:
+    assert len(model.regimes) == 2
+    for regime in model.regimes:
+        assert regime.young is not None
+        assert regime.old is not None
+        assert model.span_s <= regime.hold_s <= 600.0
+
+
+def test_a_change_over_is_held_for_minutes_and_the_rest_is_normal(model: RegimesModel) -> None:
     scores = model.score(shifts(seed=1))
-    assert np.isnan(scores[SHIFT : SHIFT + 5]).all()
-    settled = int(model.settle_s.max() / 60.0)
-    assert np.isfinite(scores[SHIFT + settled + 1 : 2 * SHIFT]).all()
+    hold = int(model.regimes[0].hold_s / 60.0)
+    assert np.isnan(scores[SHIFT : SHIFT + hold]).all()
+    assert np.isfinite(scores[SHIFT + hold : 2 * SHIFT]).all()
     assert np.nanmax(scores) < 1.0
+
+
+def test_what_has_just_started_is_judged_loosely_and_later_strictly(model: RegimesModel) -> None:
+    rows, column = shifts(seed=2), METRICS.index("temperature_c")
+    start = 2 * SHIFT
+    cold = rows.values.copy()
+    old = start + int(OLD_S / 60.0)
+    cold[start:, column] -= 4.0
+    scores = model.score(Rows(METRICS, rows.ts_s, cold))
+    assert np.nanmedian(scores[old + 5 : start + SHIFT]) > 1.0
+    assert np.nanmedian(scores[start + 11 : old]) < np.nanmedian(scores[old + 5 : start + SHIFT])
+
+
+def test_a_state_never_seen_is_judged_as_the_nearest_and_found(model: RegimesModel) -> None:
+    assert HELD not in model.of_code[:1]
+    between = with_added(shifts(seed=3), 450, 560, METRICS.index("power_kw"), 15.0)
+    assert np.nanmin(model.score(between)[465:560]) > 1.0
 
 
 def test_a_fault_hidden_by_the_change_overs_of_the_whole_is_found_in_its_regime(model: RegimesModel) -> None:
@@ -107,7 +141,7 @@ def test_a_packed_model_of_several_regimes_scores_as_before(model: RegimesModel)
     np.testing.assert_array_equal(again.score(shifts(seed=5)), model.score(shifts(seed=5)))
     assert again.features == model.features
     with pytest.raises(WrongModelError, match="train again"):
-        RegimesModel.unpack({**arrays, "settle_s": np.zeros(5)}, facts)
+        RegimesModel.unpack({**arrays, "of_code": np.zeros(5)}, facts)
 
 
 @pytest.mark.parametrize("column", range(3))
@@ -127,16 +161,21 @@ def test_a_machine_without_regimes_or_without_power_gets_the_plain_model() -> No
     assert type(learn_best(steady, TUNING)) is ResidualModel
 
 
-def test_a_follower_holds_for_as_long_as_the_regime_needs_though_its_window_is_shorter(
-    model: RegimesModel,
-) -> None:
-    follower, rows = model.follow(), shifts(seed=7)
-    scores, held = [], []
-    for at in range(2 * SHIFT):
-        scores.append(follower.take(float(rows.ts_s[at]), rows.values[at]))
-        held.append(follower.held)
-    holding = [at for at in range(SHIFT, 2 * SHIFT) if held[at]]
-    assert holding[0] == SHIFT
-    assert holding[-1] == SHIFT + int(model.settle_s[0] / 60.0) - 1
-    assert all(np.isnan(scores[at]) for at in holding)
-    np.testing.assert_allclose(scores, model.score(rows)[: 2 * SHIFT], rtol=1e-9)
+def test_a_follower_scores_as_the_model_does_over_change_overs_and_gaps(model: RegimesModel) -> None:
+    rows = shifts(1300, seed=7)
+    values = rows.values.copy()
+    values[700:705, METRICS.index("power_kw")] = np.nan
+    rows = Rows(METRICS, rows.ts_s, values)
+    follower = model.follow()
+    taken = np.array([follower.take(float(ts_s), row) for ts_s, row in zip(rows.ts_s, values, strict=True)])
+    np.testing.assert_allclose(taken, model.score(rows), rtol=1e-9)
+
+
+def test_a_refit_forgets_no_change_over(model: RegimesModel) -> None:
+    rows, follower = shifts(seed=9), model.follow()
+    for at in range(SHIFT + 2):
+        follower.take(float(rows.ts_s[at]), rows.values[at])
+    assert follower.held
+    again = model.follow(follower)
+    assert np.isnan(again.take(float(rows.ts_s[SHIFT + 2]), rows.values[SHIFT + 2]))
+    assert again.held
