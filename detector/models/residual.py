@@ -9,7 +9,7 @@ threshold is the highest score of training times a margin, and never below so ma
 so it cannot have shown the worst that is normal.
 """
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import ClassVar, Self
 
 import numpy as np
@@ -27,16 +27,14 @@ from detector.models.base import (
     patience_in,
 )
 from detector.models.residual_fit import (
-    Wander,
     center_and_scale,
-    column_median,
     noise_of,
-    or_zero,
     regress,
-    wander_of,
+    settled_in,
+    wanders_of,
+    windows_at,
 )
 from detector.models.residual_math import (
-    SPREAD_FLOOR,
     SPREAD_ROWS_LEAST,
     Learnt,
     Statistics,
@@ -50,9 +48,6 @@ from detector.rows import Floats, Rows, usual_period_s
 from detector.tuning import ResidualSetting, Tuning
 
 LEAST_ROWS = 30
-STILL_VARIANCE = 0.1
-"""Of what noise alone gives a window's mean: a mean that stood stiller was lucky."""
-SPREAD_VARIANCE_LEAST = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +104,6 @@ class ResidualModel(WindowModel):
         setting = tuning.residual
         span_s = max(setting.window_s, setting.window_rows_least * period_s)
         span_s = min(span_s, 60.0 * period_s)
-        independent = max(1.0, span_s / period_s)
         center, scale = center_and_scale(rows.values)
         scaled = (rows.values - center) / scale
         weights, outside = regress(scaled, setting.folds)
@@ -119,7 +113,13 @@ class ResidualModel(WindowModel):
         for stretch, others in outside:
             held_out[stretch] = with_residuals(scaled[stretch], others, explained)
         noise = noise_of(own)
-        wanders = _wanders(rows.ts_s, held_out, own, noise, (span_s, independent, setting.window_rows_least))
+        seen, unseen = (
+            window_stats(rows.ts_s, columns, span_s, setting.window_rows_least) for columns in (own, held_out)
+        )
+        settled = settled_in(rows.ts_s, span_s)
+        mean, spread = wanders_of(
+            rows.ts_s[settled], windows_at(unseen, settled), windows_at(seen, settled), noise, span_s
+        )
         made = cls(
             metrics=rows.metrics,
             samples=len(rows),
@@ -133,15 +133,15 @@ class ResidualModel(WindowModel):
             scale=scale,
             weights=weights,
             noise=noise,
-            middle=wanders[0].middle,
-            variance=wanders[0].variance,
-            growth=wanders[0].growth,
-            spread_middle=wanders[1].middle,
-            spread_variance=wanders[1].variance,
-            spread_growth=wanders[1].growth,
+            middle=mean.middle,
+            variance=mean.variance,
+            growth=mean.growth,
+            spread_middle=spread.middle,
+            spread_variance=spread.variance,
+            spread_growth=spread.growth,
         )
-        seen = made.score(rows)[_settled(rows.ts_s, span_s)]
-        highest = float(np.nanmax(seen)) if np.isfinite(seen).any() else 0.0
+        scores = made._scores(rows.ts_s, seen)[settled]
+        highest = float(np.nanmax(scores)) if np.isfinite(scores).any() else 0.0
         return made.with_threshold(max(highest * setting.margin, setting.sigmas))
 
     def with_threshold(self, threshold: float) -> Self:
@@ -173,6 +173,10 @@ class ResidualModel(WindowModel):
     def score(self, rows: Rows) -> Floats:
         """Average the strangest statistics of each row."""
         return score_of(self._stats(rows), np.array(self.threshold))
+
+    def _scores(self, ts_s: Floats, windows: WindowStats) -> Floats:
+        found = statistics_of(ts_s, windows.mean, windows.spread, windows.count, self.learnt)
+        return score_of(found, np.array(self.threshold))
 
     def _stats(self, rows: Rows) -> _Stats:
         learnt = self.learnt
@@ -229,7 +233,7 @@ class ResidualModel(WindowModel):
             share=strongest**2,
             by_spread=float(spread[:, at].max()) > float(level[:, at].max()),
             frozen=still and bool(np.isfinite(self.spread_middle[width + at])),
-            brief=float(np.median(np.abs(off_there))) < 0.5 * abs(mean_off),
+            brief=bool(np.count_nonzero(np.abs(off_there) < 0.5 * abs(mean_off)) > 0.5 * len(off_there)),
         )
 
     def _others_know_better(self, at: int, stats: _Stats, level: Floats) -> bool:
@@ -284,32 +288,3 @@ def _patience(setting: ResidualSetting, span_s: float) -> Patience:
 
 def _with_share(view: MetricView, share: float) -> MetricView:
     return MetricView(**{**{f.name: getattr(view, f.name) for f in fields(view)}, "share": share})
-
-
-def _settled(ts_s: Floats, span_s: float) -> NDArray[np.bool_]:
-    """Which rows have a whole window behind them; all where none has."""
-    settled = ts_s - ts_s[0] >= span_s
-    return settled if settled.any() else np.ones(len(ts_s), bool)
-
-
-def _wanders(
-    ts_s: Floats, held_out: Floats, own: Floats, noise: Floats, shape: tuple[float, float, int]
-) -> tuple[Wander, Wander]:
-    """Return how the means and how the logarithms of the spreads of windows wander; NaN without a spread.
-
-    `shape` is that of the windows: how long, how many rows they have and must have.
-    """
-    span_s, independent, rows_least = shape
-    settled = _settled(ts_s, span_s)
-    both = [window_stats(ts_s, columns, span_s, rows_least) for columns in (held_out, own)]
-    # Of a window behind a hole there is little.
-    whole = both[1].count[settled] >= 0.5 * column_median(both[1].count[settled])
-    means = [np.where(whole, one.mean[settled], np.nan) for one in both]
-    logs = [
-        np.where(whole, np.log(np.maximum(one.spread[settled], SPREAD_FLOOR * noise)), np.nan) for one in both
-    ]
-    least = STILL_VARIANCE * noise**2 / independent
-    mean = wander_of(ts_s[settled], means[0], means[1], span_s, least)
-    spread = wander_of(ts_s[settled], logs[0], logs[1], span_s, np.full_like(noise, SPREAD_VARIANCE_LEAST))
-    usable = or_zero(column_median(both[1].count[settled])) >= SPREAD_ROWS_LEAST
-    return mean, replace(spread, middle=np.where(usable, spread.middle, np.nan))

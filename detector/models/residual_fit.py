@@ -1,6 +1,6 @@
 """How a residual model learns: regressions, what single rows scatter, and how each column wanders in time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import shrunk_covariance
 
+from detector.features import WindowStats
+from detector.models.residual_math import SPREAD_FLOOR, SPREAD_ROWS_LEAST
 from detector.rows import Floats
 
 SHRINKAGE: Final = 0.09
@@ -21,6 +23,9 @@ LAG_OFF: Final = 0.2
 """Rows count as a lag apart when their times are so nearly; holes lie between others."""
 AT_ONCE_LEAST: Final = 0.1
 """What differs within one lag is scatter to this share at least."""
+STILL_VARIANCE: Final = 0.1
+"""Of what noise alone gives a window's mean: a mean that stood stiller was lucky."""
+SPREAD_VARIANCE_LEAST: Final = 0.01
 _MAD: Final = 1.4826
 
 
@@ -88,6 +93,34 @@ def noise_of(columns: Floats) -> Floats:
     noise = np.maximum(or_zero(robust), 0.3 * or_zero(_by_column(steps, np.std))) / np.sqrt(2.0)
     still = or_zero(_by_column(columns, np.std)) == 0.0
     return np.where(still, 1.0, np.maximum(noise, 0.02))
+
+
+def settled_in(ts_s: Floats, span_s: float) -> NDArray[np.bool_]:
+    """Which rows have a whole window behind them; all where none has."""
+    settled = ts_s - ts_s[0] >= span_s
+    return settled if settled.any() else np.ones(len(ts_s), bool)
+
+
+def windows_at(windows: WindowStats, rows: NDArray[np.bool_]) -> WindowStats:
+    """Return the windows that end at some of the rows."""
+    return WindowStats(windows.mean[rows], windows.spread[rows], windows.count[rows])
+
+
+def wanders_of(
+    ts_s: Floats, unseen: WindowStats, seen: WindowStats, noise: Floats, span_s: float
+) -> tuple[Wander, Wander]:
+    """Return how means and logarithms of spreads of windows wander; NaN in the middle of spreads of few rows.
+
+    `unseen` are the windows of columns whose regressions had not seen these rows, `seen` of those that had.
+    """
+    usual = column_median(seen.count)
+    whole = seen.count >= 0.5 * usual  # of a window behind a hole there is little
+    means = [np.where(whole, one.mean, np.nan) for one in (unseen, seen)]
+    floor = SPREAD_FLOOR * noise
+    logs = [np.where(whole, np.log(np.maximum(one.spread, floor)), np.nan) for one in (unseen, seen)]
+    mean = wander_of(ts_s, means[0], means[1], span_s, STILL_VARIANCE * noise**2 / np.maximum(usual, 1.0))
+    spread = wander_of(ts_s, logs[0], logs[1], span_s, np.full_like(noise, SPREAD_VARIANCE_LEAST))
+    return mean, replace(spread, middle=np.where(usual >= SPREAD_ROWS_LEAST, spread.middle, np.nan))
 
 
 def wander_of(ts_s: Floats, held_out: Floats, figures: Floats, span_s: float, least: Floats) -> Wander:
@@ -162,5 +195,7 @@ def column_median(values: Floats) -> Floats:
 
 def _by_column(values: Floats, figure) -> Floats:  # type: ignore[no-untyped-def]  # noqa: ANN001
     """NaN for a column with no value, without numpy's warning about it."""
+    if len(values) and np.isfinite(values).all():
+        return np.asarray(figure(values, axis=0), np.float64)
     found = [column[np.isfinite(column)] for column in values.T]
     return np.array([figure(column) if len(column) else np.nan for column in found])
