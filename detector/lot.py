@@ -1,7 +1,7 @@
 """Machines whose models fit one stack: from raw rows to episodes, all rows of a pass together."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -20,6 +20,8 @@ from detector.verdict import Seen, Told, Verdict, step, vanish
 from detector.verdict_table import VerdictTable
 
 NOBODY: Final = Explanation(())
+EXPLAINED_EVERY_S: Final = 10.0
+"""An explanation costs as much as scoring a hundred machines, so the excess is summed up in such steps."""
 
 
 @dataclass(slots=True)
@@ -36,6 +38,7 @@ class Served:
     high_kw: float | None = None
     refits: int = 0
     told_of: Explanation = NOBODY
+    explained_s: float = -np.inf
     refit: Refit | None = None
     refitted: Model | None = None
 
@@ -171,14 +174,18 @@ class Lot:
         return sum(part.memory_bytes for part in parts)
 
     def _step(self, place: int, slot: int, ts_s: float, score: float, held: bool) -> list[News]:  # noqa: FBT001
-        """Explain a suspicious row and step its verdict."""
-        served, found = self._of(slot), self.explain(slot)
-        if found.views:
-            served.told_of = found
-        metric = found.views[0].metric if found.views else served.model.metrics[0]
-        drawn_kw = excess_kw(found, served.model, served.facts)
-        seen = Seen(ts_s, float(score), metric, drawn_kw, bool(held), served.price)
-        verdict, told = step(self.verdicts.get(slot), seen, self.verdicts.patience(slot))
+        """Step the verdict of a suspicious row; explain it where that is told, or was long ago."""
+        served, before, patience = self._of(slot), self.verdicts.get(slot), self.verdicts.patience(slot)
+        seen = Seen(ts_s, float(score), served.model.metrics[0], None, bool(held), served.price)
+        verdict, told = step(before, seen, patience)
+        late = verdict.episode is not None and ts_s - served.explained_s >= EXPLAINED_EVERY_S
+        if late or any(one.ts_s == ts_s for one in told):
+            found = self.explain(slot)
+            drawn_kw = excess_kw(found, served.model, served.facts)
+            if found.views:
+                served.told_of, served.explained_s = found, ts_s
+                seen = replace(seen, metric=found.views[0].metric)
+            verdict, told = step(before, replace(seen, excess_kw=drawn_kw), patience)
         self.verdicts.put(slot, verdict)
         return [News(place, served, seen.score, tuple(told), served.told_of)] if told else []
 

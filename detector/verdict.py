@@ -20,7 +20,8 @@ class Episode:
     """An open episode. Times are epoch seconds; `metric` is the one that deviated most when it opened.
 
     `severity` never falls; `cost` is that of `excess_kwh`, in the currency of the price. `left` is the score
-    that remained when it closed because it had faded, 0 else.
+    that remained when it closed because it had faded, 0 else. `excess_s` is up to when the excess is summed
+    up: not every row tells it.
     """
 
     anomaly_id: str
@@ -33,6 +34,7 @@ class Episode:
     excess_kwh: float | None = None
     cost: float | None = None
     left: float = 0.0
+    excess_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +107,12 @@ def step(verdict: Verdict, seen: Seen, patience: Patience) -> tuple[Verdict, lis
         if seen.held:
             verdict = replace(verdict, above_s=None, above_rows=0, above_highest=0.0, calm_s=None)
         return verdict, told
-    hours = (seen.ts_s - verdict.last_s) / 3600.0 if verdict.last_s is not None else 0.0
+    before_s = verdict.last_s
     verdict = _count(verdict, seen, patience)
     if verdict.episode is None:
         verdict, more = _maybe_open(verdict, seen, patience)
     else:
-        verdict, more = _go_on(verdict, verdict.episode, seen, hours, patience)
+        verdict, more = _go_on(verdict, verdict.episode, seen, before_s, patience)
     return verdict, told + more
 
 
@@ -166,20 +168,22 @@ def _maybe_open(verdict: Verdict, seen: Seen, patience: Patience) -> tuple[Verdi
         / patience.window_s,
         excess_kwh=excess_kwh,
         cost=cost,
+        excess_s=seen.ts_s,
     )
     return replace(verdict, episode=episode, calm_s=None, left=0.0), [Told("opened", episode, seen.ts_s)]
 
 
 def _go_on(
-    verdict: Verdict, episode: Episode, seen: Seen, hours: float, patience: Patience
+    verdict: Verdict, episode: Episode, seen: Seen, before_s: float | None, patience: Patience
 ) -> tuple[Verdict, list[Told]]:
-    excess = episode.excess_kwh
+    excess, summed_s = episode.excess_kwh, episode.excess_s or before_s
     if seen.excess_kw is not None:
-        excess = (excess or 0.0) + seen.excess_kw * hours
+        hours = 0.0 if summed_s is None else (seen.ts_s - summed_s) / 3600.0
+        excess, summed_s = (excess or 0.0) + seen.excess_kw * hours, seen.ts_s
     highest, cost = max(episode.highest, seen.score), _cost(excess, seen.price)
     now = severity(highest, seen.ts_s - episode.started_s, cost)
     rises = ORDER.index(now) > ORDER.index(episode.severity)
-    episode = replace(episode, highest=highest, excess_kwh=excess, cost=cost)
+    episode = replace(episode, highest=highest, excess_kwh=excess, cost=cost, excess_s=summed_s)
     episode = replace(episode, severity=now) if rises else episode
     if verdict.calm_s is not None and seen.ts_s - verdict.calm_s >= patience.calm_s:
         left = seen.score if seen.score >= patience.calm_ratio else 0.0

@@ -85,6 +85,16 @@ def test_excess_energy_is_power_over_time() -> None:
     assert verdict.episode.excess_kwh == pytest.approx(3.0)
 
 
+def test_excess_energy_is_the_same_when_not_every_row_tells_it() -> None:
+    verdict, told = Verdict("press-7"), list[Told]()
+    for number in range(361):
+        excess_kw = 3.0 if number < 3 or number % 6 == 0 else None
+        verdict, new = step(verdict, Seen(10.0 * number, 2.0, "power_kw", excess_kw), PATIENCE)
+        told += new
+    assert verdict.episode is not None
+    assert verdict.episode.excess_kwh == pytest.approx(3.0)
+
+
 def test_the_id_follows_from_machine_start_and_metric_alone() -> None:
     assert anomaly_id("a", 5.0, "power_kw") == anomaly_id("a", 5.0000001, "power_kw")
     assert len({anomaly_id(m, s, k) for m in "ab" for s in (1.0, 2.0) for k in ("x", "y")}) == 8
