@@ -37,7 +37,7 @@ class _Series(msgspec.Struct, frozen=True):
     metric: str
     ts: list[int]
     mean: list[float]
-    bucket_s: int = 0
+    bucket_s: float = 0.0
 
 
 class _History(msgspec.Struct, frozen=True):
