@@ -60,6 +60,8 @@ class Joiner:
         """
         if ts_s <= self._newest_s or (self._open_s is not None and ts_s < self._open_s - JOIN_S):
             self.late += 1
+            if ts_s > self._newest_s - JOIN_S:
+                self._expect(ts_s, readings)
             return []
         self._remember_whole()
         done = []
@@ -78,6 +80,14 @@ class Joiner:
             done.append(self._finish())
             self._whole = tuple(readings) if alone else None
         return done
+
+    def _expect(self, ts_s: float, readings: Mapping[str, float]) -> None:
+        """Wait from now on for metrics that came just too late for a row that did not know of them."""
+        self._remember_whole()
+        known = self._expected(ts_s)
+        self._last.update(
+            {metric: (ts_s, value) for metric, value in readings.items() if metric not in known}
+        )
 
     def _remember_whole(self) -> None:
         if self._whole is not None and self._whole_last is not None:

@@ -58,6 +58,31 @@ def test_a_window_holds_its_span_and_no_more() -> None:
     assert window.rows.values[:, 0].tolist() == window.rows.ts_s.tolist()
 
 
+def test_metrics_that_come_apart_at_one_time_are_one_row_once_all_are_known() -> None:
+    joiner, rows = Joiner(), []
+    for second in range(1, 5):
+        for metric in ("a", "b", "c"):
+            rows += joiner.take(float(second), {metric: float(second)})
+    assert [(row.ts_s, sorted(row.values)) for row in rows] == [
+        (1.0, ["a"]),
+        (2.0, ["a", "b", "c"]),
+        (3.0, ["a", "b", "c"]),
+        (4.0, ["a", "b", "c"]),
+    ]
+
+
+def test_a_row_that_is_whole_like_the_one_before_needs_no_joining() -> None:
+    joiner = Joiner()
+    assert not joiner.whole(1.0, ("a", "b"), (1.0, 2.0)), "nothing is known yet"
+    joiner.take(1.0, {"a": 1.0, "b": 2.0})
+    assert joiner.whole(2.0, ("a", "b"), (3.0, 4.0))
+    assert not joiner.whole(2.0, ("a", "b"), (3.0, 4.0)), "it is late"
+    assert not joiner.whole(3.0, ("a",), (5.0,)), "b is missing"
+    (row,) = joiner.take(4.0, {"a": 5.0}) or joiner.take(5.0, {"a": 6.0})
+    assert row.values == {"a": 5.0, "b": 4.0}
+    assert not joiner.whole(6.0, ("a", "b"), (7.0, 8.0)), "a row is open"
+
+
 def test_history_is_joined_as_live_rows_are() -> None:
     rows = rows_of([(1.0, {"a": 1.0, "b": 2.0}), (2.0, {"a": 3.0, "b": 4.0})])
     assert rows.metrics == ("a", "b")
