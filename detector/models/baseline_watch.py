@@ -18,6 +18,9 @@ SLOW_ROWS: Final = 32
 """How many quiet intervals the shown departure of the level rests on: half a day of rest."""
 SLOW_RANGE: Final = (-0.1, 0.5)
 """A single quiet interval counts in it for no more than this (natural logarithms)."""
+GROWN: Final = 0.08
+SLOWLY: Final = 0.35
+"""It drifts when it has grown by so much since the alarm, or had so much of it a night before the alarm."""
 LevelCause = Literal["standby_waste", "drift", "level_shift"]
 
 
@@ -41,6 +44,8 @@ class LevelWatch:
     _alarm_today: bool = False
     _today: list[float] = field(default_factory=list)
     _last: deque[float] = field(default_factory=deque)
+    _opened_at: float = 0.0
+    _rose_slowly: bool = False
     _raw: deque[float] = field(default_factory=lambda: deque(maxlen=6))
     _off: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
     _alarm: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
@@ -94,6 +99,9 @@ class LevelWatch:
         self._today.append(lower)
         if self.reached >= 1.0:
             self.since_s, self._alarm_today = ts_s, True
+            before = list(self._off)[-2 * SLOW_ROWS : -SLOW_ROWS]
+            self._opened_at = off
+            self._rose_slowly = bool(before) and float(np.median(before)) > SLOWLY * off
             self._alarm.clear()
 
     def _go_on(self, ts_s: float, off: float) -> None:
@@ -116,8 +124,8 @@ class LevelWatch:
 
     @property
     def excess(self) -> float:
-        """How far the level has lately been above what it should be."""
-        recent = list(self._off)[-SLOW_ROWS:]
+        """How far the level has lately been above what it should be, in an alarm since that began."""
+        recent = list(self._alarm or self._off)[-SLOW_ROWS:]
         return float(np.median(recent)) if recent else 0.0
 
     @property
@@ -125,9 +133,8 @@ class LevelWatch:
         """What it looks like: much more than usual, growing, or more all at once."""
         if self.excess > self.setting.standby_from:
             return "standby_waste"
-        off = list(self._off)
-        now, before = float(np.mean(off[-8:] or [0.0])), float(np.mean(off[-64:-32] or [0.0]))
-        return "drift" if now - max(before, 0.0) < 0.6 * now else "level_shift"
+        grown = self.excess - self._opened_at
+        return "drift" if self._rose_slowly or grown > GROWN else "level_shift"
 
 
 @dataclass(slots=True)
