@@ -45,6 +45,8 @@ def calibrated(
     beyond their mean.
     """
     overall = center_and_scale(rows.values)[1]
+    near = with_windows(rows.ts_s, own, base.span_s)
+    rows, own, stays = rows.where(near), own[near], stays[near]
     center, scale = center_and_scale(rows.values[own])
     scale = np.maximum(scale, SCALE_LEAST * overall)
     weights = regress((rows.values[own] - center) / scale, 1)[0]
@@ -74,6 +76,12 @@ def calibrated(
     highest = _extremes(scores, blocks)
     spare = highest.mean() + sigmas / 6.0 * THRESHOLD_SIGMAS * highest.std(ddof=min(1, len(highest) - 1))
     return model.with_threshold(max(float(spare), MARGIN * float(highest.max()), THRESHOLD_LEAST))
+
+
+def with_windows(ts_s: Floats, own: NDArray[np.bool_], span_s: float) -> NDArray[np.bool_]:
+    """Return which rows (n) are in the windows that end at the rows that are `own` (n)."""
+    upcoming = np.append(ts_s[own], np.inf)[np.cumsum(own) - own]
+    return upcoming - ts_s < span_s
 
 
 def _blocks(stays: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -25,6 +25,7 @@ from detector.models.base import (
     WrongModelError,
     metrics_in,
 )
+from detector.models.limits import with_windows
 from detector.models.regimes_learning import HELD, OLD_S, Regime, learn_regimes
 from detector.models.residual import ResidualModel
 from detector.models.splitting import CODES, MODES_MOST, NO_SWITCHES, Switches, ages_s, code_of, stays_of
@@ -134,7 +135,8 @@ class RegimesModel(WindowModel):
             for part, ages_own in regime.judges(ages):
                 own = (found == number) & ages_own
                 if own.any():
-                    scores[own] = part.score(rows)[own]
+                    near = with_windows(rows.ts_s, own, self.span_s)
+                    scores[own] = part.score(rows.where(near))[own[near]]
         return scores
 
     def explain(self, rows: Rows) -> Explanation:

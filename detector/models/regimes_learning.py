@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.models.base import TooFewRowsError
-from detector.models.limits import ROWS_LEAST, calibrated
+from detector.models.limits import ROWS_LEAST, calibrated, with_windows
 from detector.models.residual import ResidualModel
 from detector.models.splitting import (
     CODES,
@@ -21,6 +21,8 @@ from detector.models.splitting import (
 from detector.rows import Floats, Rows
 
 HELD: Final = -1
+PAST_S_LEAST: Final = 6 * 3600.0
+"""In less past than this a machine has not shown what states it has."""
 OLD_S: Final = 3600.0
 """From this age on a regime is judged by rows as old: what warms up has mostly done so."""
 HOLDS_S: Final = (0.0, 120.0, 300.0, 600.0)
@@ -60,8 +62,11 @@ class Regime:
 def learn_regimes(rows: Rows, whole: ResidualModel) -> tuple[Switches, NDArray[np.int64], tuple[Regime, ...]]:
     """Return the switches, the regime of each code (CODES) and the regimes.
 
-    Raises TooFewRowsError where there are no switches, or fewer than two regimes that can be judged.
+    Raises TooFewRowsError where the past is short, where there are no switches, or fewer than two regimes
+    that can be judged.
     """
+    if rows.ts_s[-1] - rows.ts_s[0] < PAST_S_LEAST:
+        raise TooFewRowsError("the past is too short to tell states apart")
     switches = switches_of(rows)
     if not len(switches):
         raise TooFewRowsError("nothing these rows measure tells states apart")
@@ -101,10 +106,13 @@ def _shortest(
     young: ResidualModel, rows: Rows, own: NDArray[np.bool_], ages: Floats, holds_s: list[float]
 ) -> float:
     """Return the shortest hold, of those that fall, after which training looks as it does after the first."""
-    strange = young.score(rows) >= 1.0
+    asked = own & (ages >= holds_s[-1]) & (ages < holds_s[0])
+    near = with_windows(rows.ts_s, asked, young.span_s)
+    strange = np.zeros(len(rows), bool)
+    strange[near] = young.score(rows.where(near)) >= 1.0
     shortest = holds_s[0]
     for hold_s in holds_s[1:]:
-        between = own & (ages >= hold_s) & (ages < holds_s[0])
+        between = asked & (ages >= hold_s)
         if (strange & between).sum() > STRANGE_MOST * between.sum():
             break
         shortest = hold_s

@@ -153,12 +153,18 @@ def test_a_metric_that_vanishes_is_no_anomaly(model: RegimesModel, column: int) 
     assert np.nanmax(scores) < 1.0
 
 
-def test_a_machine_without_regimes_or_without_power_gets_the_plain_model() -> None:
+def test_a_machine_without_states_or_with_a_short_past_gets_the_plain_model() -> None:
     rows = shifts()
-    renamed = Rows(("current_a", "torque_nm", "temperature_c"), rows.ts_s, rows.values)
-    assert type(learn_best(renamed, TUNING)) is ResidualModel
     steady = Rows(METRICS, rows.ts_s[:SHIFT], rows.values[:SHIFT])
     assert type(learn_best(steady, TUNING)) is ResidualModel
+    quick = Rows(METRICS, rows.ts_s / 60.0, rows.values)
+    assert type(learn_best(quick, TUNING)) is ResidualModel
+
+
+def test_states_are_found_where_there_is_no_power() -> None:
+    rows = shifts()
+    renamed = Rows(("current_a", "torque_nm", "temperature_c"), rows.ts_s, rows.values)
+    assert type(learn_best(renamed, TUNING)) is RegimesModel
 
 
 def test_a_follower_scores_as_the_model_does_over_change_overs_and_gaps(model: RegimesModel) -> None:
