@@ -1,26 +1,26 @@
 """Which kind of model a machine gets: what its data supports, or what is wanted if its data supports that."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from detector.models.base import Model, TooFewRowsError
+from detector.models.baseline import BaselineModel, supports
 from detector.models.forest import ForestModel
 from detector.models.regimes import RegimesModel
 from detector.models.residual import ResidualModel
 from detector.rows import Rows
-from detector.states import power_metric
 from detector.tuning import Tuning
 
 KINDS: Final[dict[str, type[Model]]] = {
-    kind.kind: kind for kind in (ResidualModel, RegimesModel, ForestModel)
+    kind.kind: kind for kind in (ResidualModel, RegimesModel, BaselineModel, ForestModel)
 }
 """Every kind of model there is, by the name it is stored under."""
-ONE_MODE: Final = "its power shows no states apart"
-REASONS: Final = {
+REASONS: Final[Mapping[str, str]] = {
+    BaselineModel.kind: "It is metered energy, so it is set against what time and drivers should take.",
+    RegimesModel.kind: "It has states that stand apart, so its metrics are compared within each of them.",
     ResidualModel.kind: "Its metrics are compared with each other and with their own past.",
-    RegimesModel.kind: "Its power shows states apart, so its metrics are compared within each of them.",
-    ForestModel.kind: "An isolation forest was asked for.",
 }
-"""Why a machine has a model of this kind where none was wanted."""
+"""Why a machine has a model of this kind where none was wanted. A forest is only ever wanted."""
 
 
 class WrongKindError(ValueError):
@@ -40,9 +40,9 @@ def choose(rows: Rows, tuning: Tuning, wanted: str | None = None) -> Model:
     why_not = unfit(wanted, rows)
     model = None if why_not else KINDS[wanted].learn(rows, tuning)
     if isinstance(model, RegimesModel) and not model.splits:
-        model, why_not = None, ONE_MODE
+        model, why_not = None, "it has no states that stand apart"
     if model is None:
-        msg = f"no {wanted} model can be learnt from these rows: {why_not}; a {suited(rows)[-1]} model can"
+        msg = f"no {wanted} model can be learnt here: {why_not}; {suited(rows)[-1]} can be wanted"
         raise WrongKindError(msg)
     return model
 
@@ -50,6 +50,7 @@ def choose(rows: Rows, tuning: Tuning, wanted: str | None = None) -> Model:
 def suited(rows: Rows) -> tuple[str, ...]:
     """Return the kinds to try where none is wanted, the best first; the last takes any rows."""
     rules = {
+        BaselineModel.kind: supports(rows),
         RegimesModel.kind: not unfit(RegimesModel.kind, rows),
         ResidualModel.kind: True,
     }
@@ -57,17 +58,17 @@ def suited(rows: Rows) -> tuple[str, ...]:
 
 
 def unfit(kind: str, rows: Rows) -> str:
-    """Return why no rows of such metrics can teach this kind of model; empty where they can."""
-    if kind == RegimesModel.kind and power_metric(rows.metrics) is None:
-        return "none of its metrics is its power"
+    """Return why this kind of model cannot be learnt from rows of such metrics; empty where it can."""
+    if kind == BaselineModel.kind and not supports(rows):
+        return "it is not one meter in kWh or kW, read every five minutes or slower, and what drives it"
+    if kind == RegimesModel.kind and len(rows.metrics) == 1:
+        return "it has one metric, and states are told by several"
     return ""
 
 
 def explained(model: Model, wanted: str | None = None) -> str:
     """Return in one sentence why a machine has this model."""
-    if wanted is not None:
-        return f"A {model.kind} model was asked for."
-    return REASONS[model.kind]
+    return REASONS[model.kind] if wanted is None else f"A model of kind {wanted} was asked for."
 
 
 def _learn_first(kinds: tuple[str, ...], rows: Rows, tuning: Tuning) -> Model:
