@@ -63,7 +63,10 @@ def sustain_command(  # noqa: PLR0913  its options
     ] = 10,
     detector: Annotated[
         bool, typer.Option("--detector/--no-detector", help="Score every row too, each machine by its model.")
-    ] = False,
+    ] = True,
+    learn_rows: Annotated[
+        int, typer.Option(min=100, help="Rows that each machine's model is learnt from beforehand.")
+    ] = 2000,
     find_most: Annotated[
         bool, typer.Option("--search", help="Halve or double until the most is found.")
     ] = False,
@@ -71,12 +74,13 @@ def sustain_command(  # noqa: PLR0913  its options
     folder: Folder = None,
     json: Json = False,
 ) -> None:
-    """Many machines at one message a second each: lag, losses, and where the processor time goes."""
+    """Many machines at one message a second each, stored and scored: lag, losses, processor time."""
     from enms.bench.sustain import Asked, search, sustain  # noqa: PLC0415  none of it for `enms --help`
 
     if settle >= seconds:
         raise typer.BadParameter(f"--settle {settle} leaves nothing of --seconds {seconds}")
-    asked = Asked(machines, seconds, metrics, settle, workers, folder, detector)
+    learnt = learn_rows if detector else 0
+    asked = Asked(machines, seconds, metrics, settle, workers, folder, learnt)
     run_bench(lambda bars: (search if find_most else sustain)(asked, bars), as_json=json)
 
 

@@ -31,13 +31,15 @@ GENERATOR_LIMIT_MS: Final = 200.0
 DRAIN_S: Final = 120.0
 MEMORY_FROM_S: Final = 300.0
 LEAST_MACHINES: Final = 50
-LEARN_ROWS: Final = 2000
 USER: Final = "bench-sustain"
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`settle_s` of the `seconds` are not counted in the lag: machines are made known in them."""
+    """`settle_s` of the `seconds` are not counted in the lag: machines are made known in them.
+
+    Each machine's model is learnt from `learn_rows`; with 0 there is no detector.
+    """
 
     machines: int
     seconds: int
@@ -45,7 +47,7 @@ class Asked:
     settle_s: int
     workers: int = 1
     folder: Path | None = None
-    detector: bool = True
+    learn_rows: int = 0
 
     @property
     def memory_from_s(self) -> float:
@@ -126,14 +128,14 @@ async def hold(asked: Asked, bars: Bars) -> Held:
     """Run one load: watch lag and costs, wait until all is drained, then check every reading."""
     async with AsyncExitStack() as opened:
         stand = await opened.enter_async_context(Stand(folder=asked.folder, workers=asked.workers))
-        if asked.detector:
-            await put_models(stand.models, _learnt_from(asked), bars, LEARN_ROWS)
+        if asked.learn_rows:
+            await put_models(stand.models, _learnt_from(asked), bars, asked.learn_rows)
         await stand.start_gateway()
         bulk = Bulk(stand.settings.database_url)
         await bulk.open()
         opened.push_async_callback(bulk.close)
         tab = None
-        if asked.detector:
+        if asked.learn_rows:
             await stand.start_detector()
             tab = await opened.enter_async_context(Tab(stand, USER, (keeping_up.TOPIC,)))
             await keeping_up.until_serving(stand, tab, asked.machines)

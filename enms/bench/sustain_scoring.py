@@ -45,6 +45,8 @@ class Scored:
         """Why scoring did not keep up, empty if it did."""
         if self.last.rows < self.sent:
             return f"{self.sent - self.last.rows:,} rows were not scored"
+        if self.last.rows > self.sent:
+            return f"{self.last.rows - self.sent:,} rows were scored twice"
         if not self.lags:
             return "the detector did not say how it keeps up"
         if self.lag_p99_ms > LAG_LIMIT_MS:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from detector.tuning import Tuning
+
 START = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 
@@ -81,7 +83,7 @@ def test_detect_says_of_each_family_what_was_published_and_promised(data: Path) 
     assert "steel_f1" not in found
     assert remarks[0].startswith("LEFT OUT")
     assert "steel, steel_fresh" in remarks[0]
-    assert remarks[-1].startswith("Settings: residual.window_s 30")
+    assert f"residual.window_s {Tuning().residual.window_s}, " in remarks[-1]
 
 
 def test_a_folder_without_recorded_faults_is_told_so(tmp_path: Path) -> None:

@@ -58,13 +58,33 @@ def test_ingest_compares_with_who_is_there_and_says_who_is_not(place: Path) -> N
     assert "--install-node-red" in remarks[0]
 
 
-def test_sustain_finds_every_reading_once_and_how_late_it_came(place: Path) -> None:
-    found, _ = result("sustain", place, "--machines", "60", "--seconds", "5", "--settle", "1")
+def test_sustain_finds_every_reading_once_scored_and_how_late_it_came(place: Path) -> None:
+    options = ("--machines", "60", "--seconds", "6", "--settle", "1", "--learn-rows", "100")
+    found, _ = result("sustain", place, *options)
     assert promised(found, "machines_held") == (5000, 10_000)
     assert [found[what]["figure"] for what in ("lost", "twice", "wrong")] == [0, 0, 0]
-    assert found["stored"]["figure"] == 60 * 5 * 5
+    assert found["stored"]["figure"] == 60 * 6 * 5
+    assert found["scored"]["figure"] == found["scored"]["goal"] == 60 * 6
     assert found["lag_p99_ms"]["figure"] > 0
-    assert {"cpu_gateway", "cpu_database", "cpu_broker", "cpu_generator"} <= set(found)
+    assert found["score_lag_p99_ms"]["figure"] > 0
+    assert {"cpu_gateway", "cpu_database", "cpu_broker", "cpu_generator", "cpu_detector"} <= set(found)
+
+
+def test_sustain_without_the_detector_says_nothing_of_scoring(place: Path) -> None:
+    found, _ = result(
+        "sustain", place, "--machines", "60", "--seconds", "5", "--settle", "1", "--no-detector"
+    )
+    assert found["stored"]["figure"] == 60 * 5 * 5
+    assert not {"scored", "cpu_detector"} & set(found)
+
+
+def test_latency_tells_of_every_jump_how_long_it_took_to_a_page(place: Path) -> None:
+    found, _ = result("latency", place, "--machines", "60", "--seconds", "12")
+    assert promised(found, "p99_ms") == (500, 150)
+    assert found["opened"]["figure"] == int(found["opened"]["note"].split()[1]) > 0
+    assert found["missed"]["figure"] == 0
+    assert 0 < found["p50_ms"]["figure"] <= found["p99_ms"]["figure"]
+    assert found["hop_published_received_p99_ms"]["figure"] > 0
 
 
 def test_history_is_asked_over_http_and_shows_the_spike(place: Path) -> None:
@@ -77,9 +97,9 @@ def test_history_is_asked_over_http_and_shows_the_spike(place: Path) -> None:
 
 
 def test_a_benchmark_that_is_interrupted_leaves_nothing(place: Path) -> None:
-    with bench("sustain", place, "--machines", "60", "--seconds", "60") as process:
+    with bench("sustain", place, "--machines", "60", "--seconds", "60", "--learn-rows", "100") as process:
         deadline = time.monotonic() + 60
-        while not list(place.glob("*/run/gateway.pid")):
+        while not list(place.glob("*/run/detector.pid")):
             assert time.monotonic() < deadline
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
