@@ -33,6 +33,7 @@ from detector.models.residual_fit import (
     settled_in,
     wanders_of,
     windows_at,
+    without_extremes,
 )
 from detector.models.residual_math import (
     SPREAD_ROWS_LEAST,
@@ -104,8 +105,9 @@ class ResidualModel(WindowModel):
         setting = tuning.residual
         span_s = max(setting.window_s, setting.window_rows_least * period_s)
         span_s = min(span_s, 60.0 * period_s)
-        center, scale = center_and_scale(rows.values)
-        scaled = (rows.values - center) / scale
+        values = without_extremes(rows.values)
+        center, scale = center_and_scale(values)
+        scaled = (values - center) / scale
         weights, outside = regress(scaled, setting.folds)
         explained = explained_by(weights)
         own = with_residuals(scaled, weights, explained)

@@ -16,6 +16,8 @@ SHRINKAGE: Final = 0.09
 """Of the covariance towards none: that of a ridge regression with a penalty of a tenth of the rows."""
 CLIPPED_AT: Final = 10.0
 """Scaled values beyond this would bend the regressions towards themselves."""
+EXTREME: Final = 1e3
+"""A value so many times further from the median than 99 % of them is no reading and teaches nothing."""
 LAG_STEP: Final = 1.35
 LAG_MOST: Final = 0.6
 """The longest lag that is looked at, as a share of the time learnt from: few pairs are further apart."""
@@ -39,6 +41,14 @@ class Wander:
     middle: Floats
     variance: Floats
     growth: Floats
+
+
+def without_extremes(values: Floats) -> Floats:
+    """Return values (n, metrics), NaN for those that are beyond all measure."""
+    far = np.abs(values - or_zero(column_median(values)))
+    usual = or_zero(_by_column(far, _nearly_all))
+    size = np.maximum(np.abs(or_zero(column_median(values))), 1.0)
+    return np.where(far > EXTREME * np.where(usual > 0.0, usual, size), np.nan, values)
 
 
 def center_and_scale(values: Floats) -> tuple[Floats, Floats]:
@@ -191,6 +201,10 @@ def or_zero(values: NDArray) -> Floats:  # type: ignore[type-arg]
 def column_median(values: Floats) -> Floats:
     """Return the median of each column (columns), NaN for one without a value."""
     return _by_column(values, np.median)
+
+
+def _nearly_all(values: Floats, axis: int = 0) -> Floats:
+    return np.asarray(np.quantile(values, 0.99, axis=axis))
 
 
 def _by_column(values: Floats, figure) -> Floats:  # type: ignore[no-untyped-def]  # noqa: ANN001
