@@ -44,6 +44,7 @@ class LevelWatch:
     _alarm_today: bool = False
     _today: list[float] = field(default_factory=list)
     _last: deque[float] = field(default_factory=deque)
+    _slow: deque[float] = field(default_factory=lambda: deque(maxlen=SLOW_ROWS))
     _opened_at: float = 0.0
     _rose_slowly: bool = False
     _raw: deque[float] = field(default_factory=lambda: deque(maxlen=6))
@@ -87,8 +88,8 @@ class LevelWatch:
         off = lower - self.level
         self._raw.append(over_profile - self.level)
         self._off.append(off)
-        recent = [min(max(one, SLOW_RANGE[0]), SLOW_RANGE[1]) for one in list(self._off)[-SLOW_ROWS:]]
-        self.departure = sum(recent) / len(recent)
+        self._slow.append(min(max(off, SLOW_RANGE[0]), SLOW_RANGE[1]))
+        self.departure = sum(self._slow) / len(self._slow)
         weight = min(1.0, max(setting.weight_least, calm_spread / expected.spread))
         most = setting.step_large if off > setting.standby_from else setting.step
         grown = self.sum + weight * min(max(off - self.allowed, -setting.step), most)
@@ -116,6 +117,7 @@ class LevelWatch:
             self.levels.extend([accepted] * LEVEL_DAYS_LEAST)
             self.level, self.departure = accepted, 0.0
             self._off.clear()
+            self._slow.clear()
             self._end()
 
     def _end(self) -> None:
