@@ -13,8 +13,8 @@ from typing import Final, Self
 from rich.console import Console
 from rich.table import Table
 
-from broker.mosquitto import find_program
-from gateway.postgres_host import find_programs, total_memory_bytes
+from broker.mosquitto import MosquittoMissingError, find_program
+from gateway.postgres_host import PostgresError, find_programs, total_memory_bytes
 
 WIDE: Final = 150
 Promised = tuple[float | None, float]
@@ -111,10 +111,24 @@ def machine() -> dict[str, str | int]:
         "memory": f"{total_memory_bytes() / _GIB:.1f} GiB",
         "os": platform.freedesktop_os_release().get("PRETTY_NAME", platform.platform()),
         "python": platform.python_version(),
-        "mosquitto": _version([find_program(), "-h"]),
-        "postgresql": _version([str(find_programs().postgres), "--version"]),
+        "mosquitto": _mosquitto(),
+        "postgresql": _postgresql(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _mosquitto() -> str:
+    try:
+        return _version([find_program(), "-h"])
+    except MosquittoMissingError:
+        return "not installed"
+
+
+def _postgresql() -> str:
+    try:
+        return _version([str(find_programs().postgres), "--version"])
+    except PostgresError:
+        return "not installed"
 
 
 def _round(figure: float) -> float:

@@ -31,6 +31,8 @@ from gateway.store.bulk import Bulk
         (0, 0, 0, "goal reached"),
         (1, 0, 0, "MISSED"),
         (1, None, None, ""),
+        (12, None, 12, "goal reached"),
+        (11, None, 12, "below the goal"),
     ],
 )
 def test_a_figure_is_judged_by_what_was_promised(
