@@ -37,6 +37,7 @@ class Span:
     """What is to be scored: raw rows from `start_s` to before `end_s`, and those before as a lead.
 
     `servings` are in order of time and know the same metrics; the first one serves from the beginning.
+    `remembered` is what the machine's models learn from: it tells what the machine draws when it works.
     """
 
     machine: str
@@ -45,6 +46,7 @@ class Span:
     end_s: float
     servings: tuple[Serving, ...]
     rows: Rows
+    remembered: Rows
     price: float | None = None
 
 
@@ -68,12 +70,12 @@ def score(span: Span, tuning: Tuning) -> Found:
     first, *later = span.servings
     rows = span.rows.of(first.model.metrics)
     fill = rows.where(rows.ts_s < span.start_s - (lead_s(first.model) - first.model.reach_s))
-    fleet.serve(span.machine, _start(first, fill))
+    fleet.serve(span.machine, _start(first, fill, span.remembered))
     scores, told = np.full(len(rows), np.nan), []
     for at in range(len(fill), len(rows)):
         ts_s = float(rows.ts_s[at])
         while later and ts_s >= later[0].since_s:
-            fleet.serve(span.machine, _start(later.pop(0), rows.cut(0, 0)))
+            fleet.serve(span.machine, _start(later.pop(0), rows.cut(0, 0), span.remembered))
         ((scores[at], _, news),) = fleet.push([(span.machine, ts_s, rows.values[at])])
         if news is not None and ts_s >= span.start_s:
             told += _events(fleet, span, news)
@@ -81,9 +83,8 @@ def score(span: Span, tuning: Tuning) -> Found:
     return Found(rows.ts_s[inside], scores[inside], tuple(told))
 
 
-def _start(serving: Serving, past: Rows) -> Start:
-    nothing = past.cut(0, 0)
-    return Start(serving.model, serving.version, serving.facts, past, nothing, refits=serving.refits)
+def _start(serving: Serving, past: Rows, remembered: Rows) -> Start:
+    return Start(serving.model, serving.version, serving.facts, past, remembered, refits=serving.refits)
 
 
 def _events(fleet: Fleet, span: Span, news: News) -> list[Anomaly]:

@@ -91,14 +91,16 @@ class BackTests:
             raise CommandError("not_found", f"there is no machine {order.machine!a}")
         if order.contamination is None and not order.use_baseline:
             servings = await asyncio.to_thread(self._served, order)
+            model = servings[0].model
+            remembered = await asyncio.to_thread(self._store.memory, order.machine, model.metrics)
         else:
-            servings = (await self._learnt(order, tuple(sorted(machine.metrics))),)
-        model = servings[0].model
+            serving, remembered = await self._learnt(order, tuple(sorted(machine.metrics)))
+            servings, model = (serving,), serving.model
         since = order.start - timedelta(seconds=lead_s(model))
         rows = await self._history.raw(order.machine, model.metrics, since, order.end, most_rows=ROWS_MOST)
         start_s, end_s = order.start.timestamp(), order.end.timestamp()
         price = self._config.price_per_kwh
-        span = Span(order.machine, machine.name, start_s, end_s, servings, rows, price)
+        span = Span(order.machine, machine.name, start_s, end_s, servings, rows, remembered, price)
         found = await self._score(span)
         if order.publish:
             await self._outbox.put_all(
@@ -138,15 +140,15 @@ class BackTests:
             ]
         return tuple(servings)
 
-    async def _learnt(self, order: DetectOrder, metrics: tuple[str, ...]) -> Serving:
-        """Return a model of the kind that was asked for, learnt from the time before the span."""
+    async def _learnt(self, order: DetectOrder, metrics: tuple[str, ...]) -> tuple[Serving, Rows]:
+        """Return a model of the kind that was asked for, learnt from the time before the span, and that."""
         rows = await self._before(order, metrics)
         tuning, kind = self._config.tuning, "baseline"
         if order.contamination is not None:
             kind = "forest"
             tuning = replace(tuning, forest=replace(tuning.forest, contamination=order.contamination))
         learnt = await asyncio.to_thread(fit, rows, tuning, kind)
-        return Serving(order.start.timestamp(), learnt.model, learnt.facts, "back-test")
+        return Serving(order.start.timestamp(), learnt.model, learnt.facts, "back-test"), learnt.used
 
     async def _before(self, order: DetectOrder, metrics: tuple[str, ...]) -> Rows:
         days = self._config.history_days
