@@ -30,6 +30,8 @@ ROOM_DAYS: Final = 14.0
 """So many days may be without a level of their own, alarms among them, before the past is too short."""
 LOOSER: Final = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0)
 SPIKES_MOST: Final = 6
+STILL_SHARE: Final = 0.1
+NEVER: Final = 1 << 53
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ class BaselineModel(Model):
             energy=energy,
             mean=float(taken.mean()),
             highest=float(taken.max()),
-            same_most=max(setting.same_least, same + setting.still_more - 1),
-            none_most=max(setting.none_least, 2 * none),
+            same_most=_most(same + setting.still_more - 1, setting.same_least, len(rows)),
+            none_most=_most(2 * none, setting.none_least, len(rows)),
             none_below=none_below,
             allowed=setting.allowed,
             spike_count=setting.spike_count,
@@ -208,6 +210,11 @@ class BaselineModel(Model):
             )
         parts = {**plain, "metrics": metrics, "setting": setting, "expectation": expectation}
         return cls(**parts)  # type: ignore[arg-type]
+
+
+def _most(rows: int, least: int, of: int) -> int:
+    """Return how long it may last; for ever where training itself stood still for a tenth of its rows."""
+    return NEVER if rows > STILL_SHARE * of else max(least, rows)
 
 
 def energy_column(rows: Rows) -> int | None:

@@ -179,6 +179,14 @@ def test_a_missing_reading_says_nothing_and_changes_nothing() -> None:
     assert follower.take(float(rows.ts_s[TRAIN + 1]), rows.values[TRAIN + 1]) < 1.0
 
 
+def test_a_meter_that_never_moved_in_training_may_go_on_so() -> None:
+    values = plant().values.copy()
+    values[:, 1] = 7.0
+    rows = Rows(plant().metrics, plant().ts_s, values)
+    model = BaselineModel.learn(rows.cut(0, TRAIN), TUNING)
+    assert model.score(rows.cut(0, TRAIN + DAY))[-DAY:].max() < 1.0
+
+
 def test_a_stored_baseline_scores_as_before_and_a_broken_one_is_refused() -> None:
     model = learnt()
     arrays, facts = model.pack()
