@@ -40,14 +40,14 @@ class BaselineSetting:
     The alarm opens at `alarm_sum`: two hours of half as much again, a night of a fifth. It never sums up to
     more than `sum_most` times that, and only from `hold_from` times on is it held through production, where
     the level cannot be seen; it ends below `close_ratio`, or when `back_rows` of the last six quiet rows are
-    below `back_ratio` of the fault. After `accept_days` a new level is how things are. A cell of the calendar
-    counts the less the more it varies, at least `weight_least`.
+    below `back_ratio` of the fault. After `accept_days` a new level is how things are. A cell of the
+    calendar counts the less the more it varies, at least `weight_least`.
 
     A spike is `spike_ratio` times its quiet neighbours and `spike_of_mean` of the mean above them;
-    `spike_count` in `spike_s` make an alarm, held for `spike_hold_s`; one that is `over_highest` times the most
-    of training is one by itself. Nothing, or the same value, must last longer than in training, by `still_more`
-    rows and for at least `none_least` or `same_least` rows. A training with more than `alarms_a_week` raises
-    its own limits until it has no more.
+    `spike_count` in `spike_s` make an alarm, held for `spike_hold_s`; one that is `over_highest` times the
+    most of training is one by itself. Nothing, or the same value, must last longer than in training, by
+    `still_more` rows and for at least `none_least` or `same_least` rows. A training with more than
+    `alarms_a_week` raises its own limits until it has no more.
     """
 
     level_days: int = 20
@@ -81,7 +81,36 @@ class BaselineSetting:
 
 @dataclass(frozen=True, slots=True)
 class SingleSetting:
-    """Of the models of a single channel."""
+    """Of the models of a single channel, which learn on with every step.
+
+    A step is a row, or as many as last `step_least_s`, so that a fast channel does not call noise of seconds
+    strange: what is rare a step is rare a week only if steps are few. The stretch compared has weights that
+    fall by a factor e in `echo_steps`; stretches that ended less than `lags` steps ago are the present, those
+    of the last `memory_steps` the past, of which the `nearest` count. The usual limit of distances is
+    exceeded by `beyond_ratio` of them, and follows the last `fading_steps`; distances below `finest_ratio` of
+    the values' spread are no distances. The score is 1 at `threshold` times the root of the mean excess of
+    the logarithms beyond the limit, which is taken to be `excess_least` at least: short tails are a sign of
+    too few distances, not of certainty. Once told, a surprise silences the next `quiet_steps`, all but what
+    is `louder` times as strange. Learning takes `steps_least` steps, and the newest `learn_steps` are enough:
+    older distances have faded.
+    """
+
+    step_least_s: float = 300.0
+    lags: int = 24
+    echo_steps: float = 12.0
+    memory_steps: int = 1200
+    nearest: int = 3
+    beyond_ratio: float = 0.05
+    fading_steps: float = 2000.0
+    excess_least: float = 0.2
+    finest_ratio: float = 0.01
+    threshold: float = 0.7
+    quiet_steps: int = 150
+    louder: float = 3.0
+    calm_ratio: float = 0.9
+    calm_steps: float = 12.0
+    steps_least: int = 100
+    learn_steps: int = 4000
 
 
 @dataclass(frozen=True, slots=True)
