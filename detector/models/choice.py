@@ -8,15 +8,19 @@ from detector.models.baseline import BaselineModel, supports
 from detector.models.forest import ForestModel
 from detector.models.regimes import RegimesModel
 from detector.models.residual import ResidualModel
-from detector.rows import Rows
+from detector.models.single import SingleModel
+from detector.rows import Rows, usual_period_s
 from detector.tuning import Tuning
 
 KINDS: Final[dict[str, type[Model]]] = {
-    kind.kind: kind for kind in (ResidualModel, RegimesModel, BaselineModel, ForestModel)
+    kind.kind: kind for kind in (ResidualModel, RegimesModel, BaselineModel, SingleModel, ForestModel)
 }
 """Every kind of model there is, by the name it is stored under."""
+SLOW_PERIOD_S: Final = 60.0
+"""From this period on one metric by itself says most by its own past days and hours."""
 REASONS: Final[Mapping[str, str]] = {
     BaselineModel.kind: "It is metered energy, so it is set against what time and drivers should take.",
+    SingleModel.kind: "It is one slow metric, so it is compared with what it has long been.",
     RegimesModel.kind: "It has states that stand apart, so its metrics are compared within each of them.",
     ResidualModel.kind: "Its metrics are compared with each other and with their own past.",
 }
@@ -51,6 +55,7 @@ def suited(rows: Rows) -> tuple[str, ...]:
     """Return the kinds to try where none is wanted, the best first; the last takes any rows."""
     rules = {
         BaselineModel.kind: supports(rows),
+        SingleModel.kind: len(rows.metrics) == 1 and usual_period_s(rows.ts_s) >= SLOW_PERIOD_S,
         RegimesModel.kind: not unfit(RegimesModel.kind, rows),
         ResidualModel.kind: True,
     }
@@ -63,6 +68,8 @@ def unfit(kind: str, rows: Rows) -> str:
         return "it is not one meter in kWh or kW, read every five minutes or slower, and what drives it"
     if kind == RegimesModel.kind and len(rows.metrics) == 1:
         return "it has one metric, and states are told by several"
+    if kind == SingleModel.kind and len(rows.metrics) != 1:
+        return f"it has {len(rows.metrics)} metrics and such a model knows one"
     return ""
 
 

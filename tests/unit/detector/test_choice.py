@@ -17,7 +17,13 @@ def rows(name: str) -> Rows:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("meter", "baseline"), ("machine", "residual"), ("shifts", "regimes"), ("fast_channel", "residual")],
+    [
+        ("meter", "baseline"),
+        ("channel", "single"),
+        ("machine", "residual"),
+        ("shifts", "regimes"),
+        ("fast_channel", "residual"),
+    ],
 )
 def test_a_machine_gets_the_kind_its_data_supports(name: str, kind: str) -> None:
     model = choose(rows(name), TUNING)
@@ -48,6 +54,7 @@ def test_a_plain_model_can_be_wanted_for_a_machine_with_states() -> None:
         ("machine", "oracle", "no kind of model named 'oracle'; there are residual"),
         ("machine", "baseline", "not one meter .*; residual can be wanted"),
         ("fast_channel", "regimes", "it has one metric"),
+        ("machine", "single", "it has 4 metrics and such a model knows one"),
         ("machine", "regimes", "no states that stand apart"),
     ],
 )

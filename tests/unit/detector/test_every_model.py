@@ -242,8 +242,6 @@ def test_a_metric_that_appears_changes_nothing(kind: str, name: str) -> None:
 
 @EVERY
 def test_a_column_that_never_moved_can_be_learnt_and_may_tremble(kind: str, name: str) -> None:
-    if kind == "baseline":
-        pytest.skip("a meter that reads the same for weeks is told to be stuck, though it did so in training")
     for column in range(len(past(name).metrics)):
         still = changed(past(name), 0, column, lambda values: np.full_like(values, 7.0))
         model = _learn_or_none(kind, still)
