@@ -35,13 +35,14 @@ class BaselineSetting:
     Figures of the quiet level are natural logarithms: 0.1 is 10 %. The level is the median of `level_days`
     days, of each the `level_quantile` of its quiet rows: three weeks forget a season, not a fault. A quiet
     row counts as the lower ones of the last `filter_rows` (the one of `filter_rank` from below), for what a
-    plant does now and then only adds. What lies more than `allowed` above the level, twice as much as quiet
-    days differ, adds to a sum, at most `step` a row (`step_large` from `standby_from` on, which is no drift).
-    The alarm opens at `alarm_sum`: two hours of half as much again, a night of a fifth. It never sums up to
-    more than `sum_most` times that, and only from `hold_from` times on is it held through production, where
-    the level cannot be seen; it ends below `close_ratio`, or when `back_rows` of the last six quiet rows are
-    below `back_ratio` of the fault. After `accept_days` a new level is how things are. A cell of the
-    calendar counts the less the more it varies, at least `weight_least`.
+    plant does now and then only adds. What lies more than `allowed` above the level, nearly twice as much as
+    quiet days differ, adds to a sum, at most `step` a row (`step_large` from `standby_from` on, which is no
+    drift). The alarm opens at `alarm_sum`: quarter-hourly after two quiet hours of twice as much, five of a
+    fifth more, a night of a seventh. It never sums up to more than `sum_most` times that, and only from
+    `hold_from` times on is it held through production, where the level cannot be seen; it ends below
+    `close_ratio`, or when `back_rows` of the last six quiet rows are below `back_ratio` of the fault. After
+    `accept_days` a new level is how things are. A cell of the calendar counts the less the more it varies, at
+    least `weight_least`.
 
     A spike is `spike_ratio` times its quiet neighbours and `spike_of_mean` of the mean above them;
     `spike_count` in `spike_s` make an alarm, held for `spike_hold_s`; one that is `over_highest` times the
@@ -54,11 +55,11 @@ class BaselineSetting:
     level_quantile: float = 0.45
     filter_rows: int = 10
     filter_rank: int = 1
-    allowed: float = 0.10
+    allowed: float = 0.08
     step: float = 0.10
     step_large: float = 0.25
     standby_from: float = 0.5
-    alarm_sum: float = 1.6
+    alarm_sum: float = 2.0
     sum_most: float = 1.25
     hold_from: float = 1.06
     close_ratio: float = 0.5
