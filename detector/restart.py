@@ -84,17 +84,19 @@ class Restart:
     async def _bring(self, machine: str, until: datetime) -> list[tuple[MachineLive, News]]:
         live = self._live.machine(machine)
         try:
-            stored = await asyncio.to_thread(self._store.load, machine)
+            read = await asyncio.to_thread(self._read, machine)
         except WrongModelError as error:
             log.warning("a stored model cannot be used", machine=machine, why=str(error))
             return []
-        if stored is None:
+        if read is None:
             return []
-        model = stored.model
-        remembered = await asyncio.to_thread(self._store.memory, machine, model.metrics)
-        back = _Back(live, stored, remembered, self._store.episode(machine))
-        rows = await self._window(back, until) if back.asks_history else _nothing(model)
+        back = _Back(live, *read, self._store.episode(machine))
+        rows = await self._window(back, until) if back.asks_history else _nothing(back.stored.model)
         return self._serve(back, rows)
+
+    def _read(self, machine: str) -> tuple[Stored, Rows] | None:
+        stored = self._store.load(machine)
+        return None if stored is None else (stored, self._store.memory(machine, stored.model.metrics))
 
     async def _window(self, back: _Back, until: datetime) -> Rows:
         """Return what history has of the time a window reaches back to, and of that since the episode."""

@@ -1,11 +1,9 @@
 """Models at rest: arrays and JSON, nothing that runs when loaded. The newest version is in service."""
 
 import hashlib
-import io
 import os
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from broker.messages import ModelCard
+from detector.arrays_file import WrongArraysError, read, written
 from detector.models import KINDS, Model, WrongModelError
 from detector.rows import Rows
 from detector.signals import SignalFacts, WrongFactsError
@@ -59,10 +58,10 @@ class _Sheet(msgspec.Struct, frozen=True):
 
 
 class ModelStore:
-    """A folder of `<machine>/<version>/` with `arrays.npz` and `model.json` in each.
+    """A folder of `<machine>/<version>/` with `arrays.bin` and `model.json` in each.
 
     A refitted model is in `<version>.<refits>`, beside the version it was refitted from. Beside them are
-    `memory.npz`, the rows the next refit goes on from, and `episode.json`, the episode that is open.
+    `memory.bin`, the rows the next refit goes on from, and `episode.json`, the episode that is open.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,12 +77,11 @@ class ModelStore:
         home.mkdir(parents=True, exist_ok=True)
         arrays, facts = stored.model.pack()
         known, signals = stored.facts.pack()
-        packed = io.BytesIO()
-        np.savez_compressed(packed, **arrays, **{SIGNALS + name: one for name, one in known.items()})  # type: ignore[arg-type]
+        packed = written({**arrays, **{SIGNALS + name: one for name, one in known.items()}})
         sheet = _Sheet(
             FORMAT,
             stored.model.kind,
-            hashlib.sha256(packed.getvalue()).hexdigest(),
+            hashlib.sha256(packed).hexdigest(),
             stored.model.features,
             facts,
             signals,
@@ -94,7 +92,7 @@ class ModelStore:
         )
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=home))
         try:
-            _write(draft / "arrays.npz", packed.getvalue())
+            _write(draft / "arrays.bin", packed)
             _write(draft / "model.json", msgspec.json.encode(sheet))
             draft.rename(home / _name(int(stored.card.version), stored.refits))
         except BaseException:
@@ -125,9 +123,9 @@ class ModelStore:
     def memory(self, machine: str, metrics: tuple[str, ...]) -> Rows:
         """Return what was remembered of a machine, as its model sees rows; none where that is lost."""
         try:
-            with np.load(self._folder / machine / "memory.npz", allow_pickle=False) as found:
-                rows = Rows(metrics, found["ts_s"], found["values"].astype(np.float64))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            found = read((self._folder / machine / "memory.bin").read_bytes())
+            rows = Rows(metrics, found["ts_s"], found["values"].astype(np.float64))
+        except (OSError, WrongArraysError, KeyError):
             return Rows(metrics, np.empty(0), np.empty((0, len(metrics))))
         return rows if rows.values.shape == (len(rows), len(metrics)) else rows.cut(0, 0).of(metrics)
 
@@ -180,11 +178,9 @@ class ModelStore:
             return None
 
     def _keep_memory(self, home: Path, rows: Rows) -> None:
-        packed = io.BytesIO()
-        np.savez_compressed(packed, ts_s=rows.ts_s, values=rows.values.astype(np.float32))
         draft = home / "memory.draft"
-        draft.write_bytes(packed.getvalue())
-        draft.replace(home / "memory.npz")
+        draft.write_bytes(written({"ts_s": rows.ts_s, "values": rows.values.astype(np.float32)}))
+        draft.replace(home / "memory.bin")
 
     def _versions(self, machine: str) -> list[tuple[int, int]]:
         """Return (version, refits) of what is stored, the oldest first."""
@@ -196,7 +192,7 @@ class ModelStore:
     def _load(self, home: Path) -> Stored:
         try:
             sheet = msgspec.json.decode((home / "model.json").read_bytes(), type=_Sheet)
-            packed = (home / "arrays.npz").read_bytes()
+            packed = (home / "arrays.bin").read_bytes()
         except (OSError, msgspec.DecodeError) as error:
             raise WrongModelError(f"{home} cannot be read ({error}); remove it and train again") from error
         if sheet.format != FORMAT or sheet.kind not in KINDS:
@@ -205,7 +201,7 @@ class ModelStore:
             )
             raise WrongModelError(msg)
         if hashlib.sha256(packed).hexdigest() != sheet.sha256:
-            raise WrongModelError(f"{home}/arrays.npz is not what was stored; remove {home} and train again")
+            raise WrongModelError(f"{home}/arrays.bin is not what was stored; remove {home} and train again")
         arrays, known = _unpacked(packed, home)
         model = KINDS[sheet.kind].unpack(arrays, sheet.facts)
         try:
@@ -231,10 +227,9 @@ def _name(version: int, refits: int) -> str:
 def _unpacked(packed: bytes, home: Path) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     """Return the arrays of the model, and those of the signals."""
     try:
-        with np.load(io.BytesIO(packed), allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
-    except (ValueError, zipfile.BadZipFile) as error:
-        raise WrongModelError(f"{home}/arrays.npz holds no arrays ({error}); train again") from error
+        arrays = read(packed)
+    except WrongArraysError as error:
+        raise WrongModelError(f"{home}/arrays.bin holds no arrays ({error}); train again") from error
     known = {name: arrays.pop(name) for name in list(arrays) if name.startswith(SIGNALS)}
     return arrays, {name.removeprefix(SIGNALS): one for name, one in known.items()}
 

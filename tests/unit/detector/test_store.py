@@ -43,7 +43,7 @@ def test_the_newest_version_is_loaded_and_scores_as_it_did(tmp_path: Path) -> No
 def test_arrays_that_were_changed_on_disk_are_refused(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
     store.save(stored("1"))
-    path = tmp_path / "press-7" / "1" / "arrays.npz"
+    path = tmp_path / "press-7" / "1" / "arrays.bin"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
