@@ -184,7 +184,7 @@ class Tuning:
     sensor: SensorSetting = SensorSetting()
     refit_rows: int = 60
     refit_share: float = 0.15
-    left_out_windows: float = 10.0
+    left_out_windows: float = 20.0
     adopt_windows: float = 2.0
     train_rows_most: int = 12_000
     memory_rows: int = 16_000
