@@ -22,7 +22,7 @@ NORMAL_TRAIN_ROWS: Final = 1200
 STEEL_TRAIN_SHARE: Final = 0.3
 _WEEK: Final = {"Weekend": 0.0, "Weekday": 1.0}
 _LOADS: Final = {"Light_Load": 0.0, "Medium_Load": 1.0, "Maximum_Load": 2.0}
-ONE_FAULT: Final = np.timedelta64(24, "h")
+ONE_FAULT: Final = np.timedelta64(12, "h")
 """Some faults show only now and then: in quiet hours, in spikes."""
 LABELS: Final = ("anomaly", "changepoint")
 

@@ -116,6 +116,8 @@ def _add(report: Report, measured: Measured) -> None:
     report.add("missed", measured.matched.missed, "jumps", promised=(0, 0))
     report.add("unasked", measured.matched.unasked, "episodes", note="opened where nothing jumped, or again")
     report.add("generator_late_p99_ms", measured.late_p99_ms, "ms", note="it is part of the figures above")
-    report.add("rows_scored", measured.scoring.rows, "rows")
+    scoring = measured.scoring
+    report.add("rows_scored", scoring.rows, "rows")
+    report.add("refits", scoring.refits, "models", note=f"{scoring.refits_waiting} waiting at the end")
     for name, cpus in sorted(measured.cpus.items(), key=lambda one: -one[1]):
         report.add(f"cpu_{name}", cpus, "processors")

@@ -64,13 +64,13 @@ def test_an_episode_that_overlaps_a_fault_finds_it_and_any_other_is_unrelated() 
     assert Events.of(spans(strange), alarm) == Events(events=3, found=2, unrelated=2)
 
 
-def test_labels_within_a_day_are_one_fault() -> None:
+def test_labels_within_half_a_day_are_one_fault() -> None:
     hours = np.datetime64("2026-03-04T00:00") + np.arange(80) * np.timedelta64(1, "h")
     strange = np.zeros(80, bool)
-    strange[[10, 11, 35, 60, 61]] = True
+    strange[[10, 11, 23, 36, 60, 61]] = True
     table = detect_data.Table(("usage_kwh",), hours, np.zeros((80, 1)))
     recorded = detect_data.Recorded("meter.csv", table, train=5, strange=strange)
-    assert recorded.faults == [(5, 30), (55, 56)]
+    assert recorded.faults == [(5, 18), (31, 31), (55, 56)]
 
 
 def test_no_alarm_scores_0_and_an_alarm_at_the_beginning_of_each_window_100() -> None:
