@@ -15,7 +15,13 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.features import WindowStats, window_edge_s, window_stats
+from detector.features import (
+    WINDOW_ROWS_MOST,
+    WindowStats,
+    mean_and_spread,
+    window_edge_s,
+    window_stats,
+)
 from detector.models.base import (
     Explanation,
     MetricView,
@@ -52,10 +58,9 @@ LEAST_ROWS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class _Stats(Statistics):
-    """The same of each row, with the columns and windows they were made from."""
+class _Last(Statistics):
+    """Those of the last row of a window, with the columns (rows, 2 x metrics) they were made from."""
 
-    windows: WindowStats
     columns: Floats
 
 
@@ -174,18 +179,19 @@ class ResidualModel(WindowModel):
 
     def score(self, rows: Rows) -> Floats:
         """Average the strangest statistics of each row."""
-        return score_of(self._stats(rows), np.array(self.threshold))
+        columns = columns_of(rows.of(self.metrics).values, self.learnt)
+        return self._scores(rows.ts_s, window_stats(rows.ts_s, columns, self.span_s, self.rows_least))
 
     def _scores(self, ts_s: Floats, windows: WindowStats) -> Floats:
         found = statistics_of(ts_s, windows.mean, windows.spread, windows.count, self.learnt)
         return score_of(found, np.array(self.threshold))
 
-    def _stats(self, rows: Rows) -> _Stats:
+    def _last(self, window: Rows) -> _Last:
         learnt = self.learnt
-        columns = columns_of(rows.of(self.metrics).values, learnt)
-        windows = window_stats(rows.ts_s, columns, self.span_s, self.rows_least)
-        found = statistics_of(rows.ts_s, windows.mean, windows.spread, windows.count, learnt)
-        return _Stats(found.level, found.spread, found.sigma, windows, columns)
+        columns = columns_of(window.values, learnt)
+        whole = mean_and_spread(columns.T[None].copy(), self.rows_least)
+        found = statistics_of(window.ts_s[-1:], whole.mean, whole.spread, whole.count, learnt)
+        return _Last(found.level[0], found.spread[0], found.sigma[0], columns)
 
     def explain(self, rows: Rows) -> Explanation:
         """View every metric against the others or against its own past, whichever says more."""
@@ -193,30 +199,30 @@ class ResidualModel(WindowModel):
         first = int(
             np.searchsorted(rows.ts_s, window_edge_s(float(rows.ts_s[-1]), self.span_s), side="right")
         )
-        window = rows.of(self.metrics).cut(first)
-        stats = self._stats(window)
-        level = np.nan_to_num(stats.level[-1]).reshape(2, width)
-        spread = np.nan_to_num(stats.spread[-1]).reshape(2, width)
-        views = [self._view(column, window, stats, level, spread) for column in range(width)]
-        seen = [view for view in views if view is not None]
-        whole = sum(view.share for view in seen)
-        if whole <= 0.0:
-            return Explanation(())
-        shared = [_with_share(view, view.share / whole) for view in seen]
-        return Explanation(tuple(sorted(shared, key=lambda view: -view.share)))
+        window = rows.of(self.metrics).cut(max(first, len(rows) - WINDOW_ROWS_MOST))
+        stats = self._last(window)
+        level = np.nan_to_num(stats.level).reshape(2, width)
+        spread = np.nan_to_num(stats.spread).reshape(2, width)
+        seen = np.flatnonzero(np.isfinite(window.values[-1]))
+        strongest = np.maximum(np.maximum(level.max(axis=0), spread.max(axis=0)), 1e-9)
+        shares = strongest**2 / np.sum(strongest[seen] ** 2) if len(seen) else strongest
+        order = sorted(seen.tolist(), key=lambda at: -shares[at])
+        return Explanation(
+            tuple(self._view(at, window, stats, (level, spread), float(shares[at])) for at in order)
+        )
 
-    def _view(self, at: int, window: Rows, stats: _Stats, level: Floats, spread: Floats) -> MetricView | None:
-        readings = window.values[:, at]
-        if not np.isfinite(readings[-1]):
-            return None
+    def _view(
+        self, at: int, window: Rows, stats: _Last, beyond: tuple[Floats, Floats], share: float
+    ) -> MetricView:
+        (level, spread), readings = beyond, window.values[:, at]
         width = len(self.metrics)
         column = at if self._others_know_better(at, stats, level) else width + at
         scale, value = float(self.scale[at]), float(readings[-1])
         off = (stats.columns[:, column] - self.middle[column]) * scale
         there, off_there = readings[np.isfinite(readings)], off[np.isfinite(off)]
         mean, mean_off = float(there.mean()), float(off_there.mean())
-        sigma = float(stats.sigma[-1, column]) * scale
-        single = float(np.hypot(self.noise[column], stats.sigma[-1, column])) * scale * self.threshold
+        sigma = float(stats.sigma[column]) * scale
+        single = float(np.hypot(self.noise[column], stats.sigma[column])) * scale * self.threshold
         expected = value - float(off[-1])
         strongest = max(float(level[:, at].max()), float(spread[:, at].max()), 1e-9)
         still = len(readings) >= SPREAD_ROWS_LEAST and bool((there == there[0]).all())
@@ -232,13 +238,13 @@ class ResidualModel(WindowModel):
             window_high=mean - mean_off + sigma * self.threshold,
             sigma=mean_off / sigma,
             score=strongest / self.threshold,
-            share=strongest**2,
+            share=share,
             by_spread=float(spread[:, at].max()) > float(level[:, at].max()),
             frozen=still and bool(np.isfinite(self.spread_middle[width + at])),
             brief=bool(np.count_nonzero(np.abs(off_there) < 0.5 * abs(mean_off)) > 0.5 * len(off_there)),
         )
 
-    def _others_know_better(self, at: int, stats: _Stats, level: Floats) -> bool:
+    def _others_know_better(self, at: int, stats: _Last, level: Floats) -> bool:
         """Whether a metric is shown against the others (true) or against its own past.
 
         Whichever knows more closely what to expect, unless it is the metric's own level that is strange.
@@ -248,7 +254,7 @@ class ResidualModel(WindowModel):
             return False
         if level[1, at] >= self.threshold and level[1, at] > level[0, at]:
             return False
-        closer = bool(stats.sigma[-1, at] <= stats.sigma[-1, width + at])
+        closer = bool(stats.sigma[at] <= stats.sigma[width + at])
         return closer or bool(level[0, at] >= self.threshold)
 
     def pack(self) -> tuple[dict[str, NDArray], dict[str, object]]:  # type: ignore[type-arg]
@@ -286,7 +292,3 @@ def _patience(setting: ResidualSetting, span_s: float) -> Patience:
         window_s=span_s,
         fade_ratio=setting.fade_ratio,
     )
-
-
-def _with_share(view: MetricView, share: float) -> MetricView:
-    return MetricView(**{**{f.name: getattr(view, f.name) for f in fields(view)}, "share": share})
