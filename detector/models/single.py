@@ -23,7 +23,7 @@ from detector.models.base import (
     metrics_in,
     patience_in,
 )
-from detector.models.single_follow import SingleFollower
+from detector.models.single_follow import SPREADS_MOST, SingleFollower, log_distance
 from detector.models.single_memory import Memory
 from detector.models.single_tail import BINS, STEP, Tail
 from detector.rows import Floats, Rows, usual_period_s
@@ -36,9 +36,6 @@ STILL_RATIO: Final = 1e-3
 """A channel that never moved may be taken to move by so much of its value."""
 SMALLEST: Final = 1e-6
 WIDEST: Final = 1e100
-SLOW_S: Final = 60.0
-"""At a row a minute and slower a step of this model is soon enough; a faster channel is served better by
-windows of seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +97,22 @@ class SingleModel(Model):
             sums=np.empty(0),
             counts=np.zeros(BINS),
         )
-        follower = SingleFollower(blank)
-        for ts_s, values in zip(newest.ts_s, newest.values, strict=True):
-            follower.take(float(ts_s), values)
-        return blank.with_past(follower, float(newest.ts_s[-1]))
+        memory, tail = blank.start()
+        steps = _steps(np.clip(newest.values[:, 0], *_edges(center, spread)), rows_a_step)
+        for step in (steps - center) / spread:
+            distance = memory.take(float(step))
+            if distance is not None:
+                tail.count(log_distance(distance, spread, setting), setting)
+        return blank.with_past(memory, tail, float(newest.ts_s[-1]))
 
-    def with_past(self, follower: SingleFollower, until_s: float) -> Self:
-        """Return the same model with what a follower of it has seen until then."""
+    def with_past(self, memory: Memory, tail: Tail, until_s: float) -> Self:
+        """Return the same model with what was remembered and counted until then."""
         every = {one.name: getattr(self, one.name) for one in fields(self)}
-        memory = follower.memory
         found = {
             "learnt_until_s": until_s,
             "memory": memory.values.copy(),
             "sums": memory.sums[: memory.remembered].copy(),
-            "counts": follower.tail.counts.copy(),
+            "counts": tail.counts,
         }
         return type(self)(**{**every, **found})
 
@@ -196,10 +195,11 @@ def _bounds(values: Floats) -> tuple[float, float]:
     return center, float(np.median(moved)) if len(moved) else still
 
 
-def why_not(rows: Rows) -> str:
-    """Return why this is not the kind of model for such rows; empty where it is."""
-    if len(rows.metrics) != 1:
-        return f"there are {len(rows.metrics)} metrics, and it knows one"
-    if usual_period_s(rows.ts_s) < SLOW_S:
-        return f"its rows come faster than one in {SLOW_S:g} s"
-    return ""
+def _steps(values: Floats, rows_a_step: int) -> Floats:
+    """Return the means of as many rows each; the newest that make no whole step are left out."""
+    whole = len(values) // rows_a_step
+    return np.asarray(values[: whole * rows_a_step].reshape(whole, rows_a_step).mean(axis=1))
+
+
+def _edges(center: float, spread: float) -> tuple[float, float]:
+    return center - SPREADS_MOST * spread, center + SPREADS_MOST * spread

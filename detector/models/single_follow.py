@@ -10,6 +10,7 @@ from detector.models.single_memory import Memory
 from detector.models.single_tail import Reach
 from detector.models.single_views import Stretch, explained
 from detector.rows import Floats
+from detector.tuning import SingleSetting
 
 if TYPE_CHECKING:
     from detector.models.single import SingleModel
@@ -99,15 +100,15 @@ class SingleFollower(Follower):
         self._judged = None
         if distance is None or self.memory.count < FULL_SHARE * len(basis.memory):
             return float("nan")
-        log_distance = float(np.log(max(distance, setting.finest_ratio) * basis.spread))
+        logarithm = log_distance(distance, basis.spread, setting)
         score = float("nan")
         if self.tail.total >= ROWS_LEAST:
             reach = self.tail.reach(setting)
-            beyond = max(log_distance - reach.limit, 0.0) / np.sqrt(self._excess(reach))
+            beyond = max(logarithm - reach.limit, 0.0) / np.sqrt(self._excess(reach))
             score = float(beyond / setting.threshold)
             self._judged = Judged(score, reach)
         if counts:
-            self.tail.count(log_distance, setting)
+            self.tail.count(logarithm, setting)
         return score
 
     def _excess(self, reach: Reach) -> float:
@@ -124,3 +125,8 @@ class SingleFollower(Follower):
         if score >= 1.0:
             self._told, self._silent = score, setting.quiet_steps
         return score
+
+
+def log_distance(distance: float, spread: float, setting: SingleSetting) -> float:
+    """Return the logarithm of a distance in spreads, in the metric's unit; below the finest there is none."""
+    return float(np.log(max(distance, setting.finest_ratio) * spread))

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from normal_machines import channel, fast_channel, joined, machine
+from normal_machines import joined
 
 from detector.models.base import TooFewRowsError, WrongModelError
-from detector.models.single import SingleModel, why_not
+from detector.models.single import SingleModel
 from detector.models.single_follow import SingleFollower
 from detector.rows import Floats, Rows
 from detector.tuning import Tuning
@@ -191,9 +191,3 @@ def test_a_stored_setting_of_another_version_is_refused() -> None:
     assert isinstance(setting, dict)
     with pytest.raises(WrongModelError, match="train again"):
         SingleModel.unpack(arrays, {**facts, "setting": {**setting, "unheard_of": 1}})
-
-
-def test_it_is_for_one_slow_channel() -> None:
-    assert why_not(channel(500, 0)) == ""
-    assert "faster" in why_not(fast_channel(500, 0))
-    assert "4 metrics" in why_not(machine(500, 0))
