@@ -66,8 +66,8 @@ class BaselineModel(Model):
 
     @property
     def span_s(self) -> float:  # type: ignore[override]
-        """Return a day: what is strange is so for a part of one."""
-        return DAY_S
+        """Return a quarter of a day: the quiet hours an alarm takes to open."""
+        return DAY_S / 4.0
 
     @property
     def reach_s(self) -> float:  # type: ignore[override]
