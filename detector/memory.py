@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from detector.rows import Floats, Rows
 from detector.tuning import Tuning
 
-BLOCK_ROWS: Final = 32
+BLOCK_ROWS: Final = 128
 """Rows wait in a block of all machines until there are so many of one."""
 SPACING: Final = 0.75
 """A row is remembered when it comes so many periods after the one before."""
@@ -126,9 +126,10 @@ class Memory:
 
     def _flush(self, slot: int) -> None:
         count, kept = int(self._filled[slot]), self._kept[slot]
+        if not count:
+            return
         self._filled[slot] = 0
-        ts_s = np.concatenate([kept.ts_s, self._block_s[slot, :count]])
-        values = np.concatenate([kept.values, self._block[slot, :count]])
-        surplus = max(0, len(ts_s) - self.rows_most)
-        kept.ts_s, kept.values = ts_s[surplus:].copy(), values[surplus:].copy()
+        surplus = max(0, len(kept.ts_s) + count - self.rows_most)
+        kept.ts_s = np.concatenate([kept.ts_s[surplus:], self._block_s[slot, :count]])
+        kept.values = np.concatenate([kept.values[surplus:], self._block[slot, :count]])
         kept.settled = max(0, kept.settled - surplus)

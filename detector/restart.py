@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import perf_counter
 from typing import Final
 
 import numpy as np
@@ -25,6 +26,8 @@ AT_ONCE: Final = 16
 REPLAY_ROWS: Final = 50
 """So many rows are stepped again at most, so that rows in a row above the threshold count on."""
 MARK_SLACK_S: Final = 1.0
+ANSWER_S: Final = 30.0
+"""After a start of everything the gateway may take so long to answer; rows wait in the broker meanwhile."""
 
 log = structlog.get_logger()
 
@@ -59,6 +62,7 @@ class Restart:
         self._fleet: Fleet = live.fleet
         self._history = history
         self._tell_card = tell_card
+        self._answered: asyncio.Task[bool] | None = None
 
     async def run(self, now: datetime) -> list[tuple[MachineLive, News]]:
         """Serve all stored models; return what came to light about their episodes while that was done.
@@ -106,6 +110,10 @@ class Restart:
         start_s = end_s - model.reach_s - replay_s
         if back.episode is not None:
             start_s = min(start_s, back.episode[1] - model.reach_s)
+        if self._answered is None:
+            self._answered = asyncio.create_task(self._answers(), name="restart history")
+        if not await self._answered:
+            return _nothing(model)
         try:
             start = datetime.fromtimestamp(start_s, UTC)
             rows = await self._history.window(back.live.machine, model.metrics, start, until)
@@ -113,6 +121,20 @@ class Restart:
         except NoHistoryError as error:
             log.warning("a window stays empty", machine=back.live.machine, why=str(error))
             return _nothing(model)
+
+    async def _answers(self) -> bool:
+        """Wait until the gateway answers; whether it does."""
+        until_s = perf_counter() + ANSWER_S
+        while True:
+            try:
+                await self._history.machines()
+            except NoHistoryError as error:
+                if perf_counter() > until_s:
+                    log.warning("windows stay empty", why=str(error))
+                    return False
+                await asyncio.sleep(0.5)
+            else:
+                return True
 
     def _serve(self, back: _Back, rows: Rows) -> list[tuple[MachineLive, News]]:
         """Serve the machine with its older rows in the window; step its verdict through the later ones."""
