@@ -18,6 +18,7 @@ from detector.rows import Floats, Rows
 
 BLOCKS = 7
 ROWS_LEAST = 60
+STAYS_LEAST = 4
 MARGIN = 1.3
 """Nothing is strange that is no further out than this times what was seen."""
 THRESHOLD_SIGMAS = 4.0
@@ -88,8 +89,8 @@ def _blocks(stays: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the block of each row (n): whole stays where there are many, else even parts."""
     order = np.unique(stays, return_inverse=True)[1]
     count = int(order[-1]) + 1
-    if count >= BLOCKS:
-        return np.asarray(order * BLOCKS // count, np.int64)
+    if count >= STAYS_LEAST:
+        return np.asarray(order * min(BLOCKS, count) // count, np.int64)
     return np.asarray(np.arange(len(stays)) * BLOCKS // len(stays), np.int64)
 
 

@@ -59,10 +59,9 @@ class RegimeSlots:
         self._modes[slot] = np.isfinite(self._edges[slot]).sum(axis=-1)
         if len(past):
             modes = model.switches.modes(past.values)
-            regimes = model.of_code[code_of(modes)]
-            stays = stays_of(past.ts_s, regimes, np.inf)
-            age_s = float(ages_s(past.ts_s, stays, begun=True)[-1])
-            self._modes[slot, :count], self._regime[slot] = modes[-1], regimes[-1]
+            codes = code_of(modes)
+            age_s = float(ages_s(past.ts_s, stays_of(past.ts_s, codes, np.inf), begun=True)[-1])
+            self._modes[slot, :count], self._regime[slot] = modes[-1], model.of_code[codes[-1]]
             self._since_s[slot] = past.ts_s[-1] - age_s
             self._old[slot] = age_s >= OLD_S
 
@@ -102,9 +101,9 @@ class RegimeSlots:
         regimes = np.take_along_axis(self._of_code[own], code_of(modes)[:, None], axis=1)[:, 0]
         before = self._regime[own]
         other = regimes != before
+        left = (modes != self._modes[own]).any(axis=1) & (before != UNKNOWN)
         self._modes[own], self._regime[own] = modes, regimes
-        left = own[other & (before != UNKNOWN)]
-        self._since_s[left] = ts_s[other & (before != UNKNOWN)]
+        self._since_s[own[left]] = ts_s[left]
         old = ts_s - self._since_s[own] >= OLD_S
         changed = other | (old != self._old[own])
         self._old[own] = old

@@ -5,8 +5,8 @@ What a machine is doing is read off its switches: one or two metrics whose modes
 machine is like nothing it is later: for as long as training shows, a regime is held, which is to say not
 judged; then it is judged loosely, as the `young` part of the regime, which has learnt from rows just as
 young; and from `OLD_S` on strictly. Where training has seen too few change-overs to know what is usual after
-one, the machine is held until it is old. What training has hardly seen is not judged, what it has never seen
-is judged as the regime that comes nearest.
+one, the machine is held until it is old. What training has hardly seen is not judged; a combination in which
+it has never stayed is a change-over too, and if the machine stays there, it is judged as the nearest regime.
 """
 
 from dataclasses import dataclass, replace
@@ -128,8 +128,9 @@ class RegimesModel(WindowModel):
         if not self.splits or not len(rows):
             return self.whole.score(rows)
         values = rows.of(self.metrics).values
-        found = self.of_code[self.switches.codes(values)]
-        ages = ages_s(rows.ts_s, stays_of(rows.ts_s, found, np.inf), begun=True)
+        codes = self.switches.codes(values)
+        found = self.of_code[codes]
+        ages = ages_s(rows.ts_s, stays_of(rows.ts_s, codes, np.inf), begun=True)
         scores = np.full(len(rows), np.nan)
         for number, regime in enumerate(self.regimes):
             for part, ages_own in regime.judges(ages):
@@ -230,14 +231,13 @@ class RegimesFollower(WindowFollower):
         switches = self._regimes.switches
         if not len(switches):
             return
-        there = np.isfinite(values[switches.columns])
-        modes = switches.modes(values[None, :])[0]
-        first = self._modes is None
-        self._modes = modes if self._modes is None else np.where(there, modes, self._modes)
-        regime = self._regimes.regime_of(self._modes)
-        if regime != self._regime and not first:
-            self._since_s = ts_s
-        self._regime = regime
+        modes, before = switches.modes(values[None, :])[0], self._modes
+        if before is not None:
+            modes = np.where(np.isfinite(values[switches.columns]), modes, before)
+            if (modes != before).any():
+                self._since_s = ts_s
+        self._modes = modes
+        self._regime = self._regimes.regime_of(modes)
 
 
 def _under(name: str, arrays: dict[str, NDArray]) -> dict[str, NDArray]:  # type: ignore[type-arg]

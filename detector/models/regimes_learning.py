@@ -28,6 +28,8 @@ OLD_S: Final = 3600.0
 HOLDS_S: Final = (0.0, 120.0, 300.0, 600.0)
 """How long after a change-over a regime may be held, in windows of at least one."""
 STRANGE_MOST: Final = 0.005
+SECOND_COUNTS: Final = 0.8
+"""How much the second switch, which tells less, counts beside the first in which regime is nearest."""
 STAYS_LEAST: Final = 5
 """Fewer change-overs than these do not tell what is usual after one."""
 OLD_SIGMAS: Final = 6.0
@@ -124,7 +126,7 @@ def _nearest(
 ) -> NDArray[np.int64]:
     """Give each code that has not lasted in training the regime whose switches come nearest.
 
-    Near is in shares of the range of each switch's modes; of those equally near it is the first.
+    Near is in shares of the range of each switch's modes, the first switch counting more.
     """
     values, modes = rows.values[:, switches.columns], switches.modes(rows.values)
     levels = np.full((len(switches), MODES_MOST), np.nan)
@@ -138,7 +140,7 @@ def _nearest(
     judged = np.flatnonzero(of_code != HELD)
     found = of_code.copy()
     for code in set(range(CODES)) - set(lasting.tolist()):
-        far = np.abs(at[judged] - at[code]).sum(axis=1)
+        far = np.abs(at[judged] - at[code]) @ SECOND_COUNTS ** np.arange(len(switches))
         if np.isfinite(far).all():
             found[code] = of_code[judged[int(np.argmin(far))]]
     return found

@@ -21,12 +21,14 @@ CODES: Final = MODES_MOST**SWITCHES_MOST
 CHANGES_LEAST = 2
 CHANGES_SHARE_MOST = 1 / 30
 """What changes more often than every thirtieth row is no state."""
-ABRUPT_S = 300.0
+ABRUPT_S = 240.0
 ABRUPT_RATIO = 0.5
-"""A switch has done half of its way so long after a change; temperatures take longer, and follow others."""
+"""A switch does half of its way within so long around a change; temperatures take longer."""
+SLOW_SHARE = 0.25
+"""So many of its changes may be slower."""
 GAIN_LEAST = 0.2
 """So much less, as a mean of logarithms, must all metrics vary within the modes than without them."""
-POWER_GAIN = 0.3
+POWER_GAIN = 0.05
 """Power is preferred by so much to another metric that tells the same."""
 _VARIANCE_LEAST = 1e-4
 
@@ -71,7 +73,7 @@ def switches_of(rows: Rows) -> Switches:
     named = power_metric(rows.metrics)
     power = rows.metrics.index(named) if named else None
     found = {column: split(rows.values[:, column]) for column in range(len(rows.metrics))}
-    left = {column: edges for column, edges in found.items() if _is_switch(rows, column, edges)}
+    left = {column: edges for column, edges in found.items() if _is_switch(rows, column, edges, None)}
     chosen: list[int] = []
     codes, gained = np.zeros(len(rows), np.int64), 0.0
     while left and len(chosen) < SWITCHES_MOST:
@@ -87,26 +89,36 @@ def switches_of(rows: Rows) -> Switches:
         chosen.append(best)
         del left[best]
         codes, gained = tried[best], gains[best]
+        left = {column: edges for column, edges in left.items() if _is_switch(rows, column, edges, codes)}
     edges = np.full((len(chosen), MODES_MOST - 1), np.inf)
     for place, column in enumerate(chosen):
         edges[place, : len(found[column])] = found[column]
     return Switches(np.array(chosen, np.intp), edges)
 
 
-def _is_switch(rows: Rows, column: int, edges: Floats) -> bool:
+def _is_switch(rows: Rows, column: int, edges: Floats, known: NDArray[np.int64] | None) -> bool:
+    """Whether a metric goes from mode to mode at once and not too often.
+
+    Where codes are `known` (n) already, it must also do so when they stay as they are, if it ever changes
+    then: what drifts across an edge between changes is no switch.
+    """
     if not len(edges):
         return False
-    values = rows.values[:, column]
+    ts_s, values = rows.ts_s, rows.values[:, column]
     modes = regimes_of(values, edges)
     changes = np.flatnonzero(np.diff(modes))
-    changes = changes[rows.ts_s[changes] + ABRUPT_S <= rows.ts_s[-1]]
     if not CHANGES_LEAST <= len(changes) <= CHANGES_SHARE_MOST * len(rows):
         return False
-    later = np.searchsorted(rows.ts_s, rows.ts_s[changes] + ABRUPT_S)
+    before = np.maximum(np.searchsorted(ts_s, ts_s[changes] - ABRUPT_S / 2.0, side="right") - 1, 0)
+    after = np.minimum(np.searchsorted(ts_s, ts_s[changes + 1] + ABRUPT_S / 2.0), len(rows) - 1)
     levels = np.array([np.nanmedian(values[modes == mode]) for mode in range(len(edges) + 1)])
     whole = np.abs(levels[modes[changes + 1]] - levels[modes[changes]])
-    moved = np.abs(values[later] - values[np.maximum(changes - 1, 0)])
-    return bool(np.nanmedian(moved / np.maximum(whole, 1e-12)) >= ABRUPT_RATIO)
+    done = np.abs(values[after] - values[before]) / np.maximum(whole, 1e-12)
+    if known is not None:
+        moments = np.append(ts_s[1:][np.diff(known) != 0], np.inf)
+        alone = moments[np.searchsorted(moments, ts_s[changes] - ABRUPT_S)] > ts_s[changes] + ABRUPT_S
+        done = done[alone] if alone.any() else done
+    return bool(np.nanquantile(done, SLOW_SHARE) >= ABRUPT_RATIO)
 
 
 def _gain(scaled: Floats, codes: NDArray[np.int64]) -> float:
