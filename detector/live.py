@@ -77,7 +77,7 @@ class MachineLive:
 class Outcome:
     """What a tick led to: how many rows were scored, what is to be told, which refits are due or serve.
 
-    `newest_s` are the times of the rows.
+    `newest_s` are the times of the rows, `arrived_s` when the last message of their machines came.
     """
 
     rows: int
@@ -85,6 +85,7 @@ class Outcome:
     due: list[tuple[Served, Refit]]
     adopted: list[tuple[Served, float]]
     newest_s: list[float]
+    arrived_s: list[float]
 
 
 _Queued = tuple[MachineLive, float, Values]
@@ -162,7 +163,7 @@ class Live:
     def score(self) -> Outcome:
         """Score all that was taken since the last call."""
         passes, self._passes = self._passes, []
-        outcome = Outcome(sum(map(len, passes)), [], [], [], [])
+        outcome = Outcome(sum(map(len, passes)), [], [], [], [], [])
         for queued in passes:
             by_lot: dict[int, tuple[Lot, list[_Queued], list[int]]] = {}
             for one in queued:
@@ -184,6 +185,7 @@ class Live:
             live.ts_s = at_s
         outcome.news.extend((lives[one.place], one) for one in scored.news)
         outcome.newest_s.extend(ts_s)
+        outcome.arrived_s.extend(live.arrived_s for live in lives)
         outcome.due.extend(scored.due)
         outcome.adopted.extend(scored.adopted)
 

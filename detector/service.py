@@ -2,9 +2,10 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import structlog
 
 from broker.bus import Bus
@@ -121,11 +122,11 @@ class _Service:
             for one in batch.messages:
                 self._live.take(one.topic, one.payload, one.arrived)
             outcome = self._live.score()
-            await self._telling.tell(outcome.news)
+            self._note(outcome, datetime.now(UTC).timestamp())
+            await self._tell(outcome)
             intake.ack(batch)
             self._waits_since_s = None
             now_s = datetime.now(UTC).timestamp()
-            self._note(outcome, now_s)
             self._pace.took(len(batch.messages), now_s)
             if now_s - marked_s >= MARK_EVERY_S:
                 marked_s = now_s
@@ -171,10 +172,25 @@ class _Service:
             oldest_ms = 0.0 if since_s is None else 1000.0 * max(0.0, now.timestamp() - since_s)
             self._telling.keep_scoring(now, oldest_ms=oldest_ms, waiting=self.refitter.waiting)
 
-    def _note(self, outcome: Outcome, now_s: float) -> None:
-        self._telling.scored(outcome.rows, [1000.0 * (now_s - ts_s) for ts_s in outcome.newest_s], now_s)
+    async def _tell(self, outcome: Outcome) -> None:
+        if outcome.news:
+            scored = datetime.now(UTC)
+            await self._telling.tell(outcome.news)
+            now = datetime.now(UTC)
+            self._telling.hops.note("scored_kept", [_ms(now - scored)], now.timestamp())
+
+    def _note(self, outcome: Outcome, scored_s: float) -> None:
+        """Note what a tick led to that ended at `scored_s`."""
+        self._telling.rows += outcome.rows
         self._telling.refits += len(outcome.adopted)
         self.refitter.add(outcome.due, outcome.adopted)
+        measured, arrived = np.array(outcome.newest_s), np.array(outcome.arrived_s)
+        for hop, took_s in (
+            ("measured_arrived", arrived - measured),
+            ("arrived_scored", scored_s - arrived),
+            ("measured_scored", scored_s - measured),
+        ):
+            self._telling.hops.note(hop, 1000.0 * took_s, scored_s)
 
     def _say_state(self, state: Any, gateway: str) -> None:
         if self._bus.dependencies.get("gateway") != gateway:
@@ -186,3 +202,7 @@ class _Service:
 
     def _tell_card(self, card: ModelCard) -> None:
         self._bus.keep(MODEL, ModelTopic(card.machine, MODEL_NAME), card)
+
+
+def _ms(took: timedelta) -> float:
+    return took.total_seconds() * 1000.0

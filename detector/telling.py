@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import numpy as np
 import structlog
 
 from broker.bus import Bus
 from broker.channels import ANOMALY, EXPECTED, SYSTEM_SCORING
-from broker.messages import ModelRef, Percentiles, Scoring, encode
+from broker.messages import ModelRef, Scoring, encode
 from broker.outbox import Outbox
 from broker.topics import AnomalyTopic, ExpectedTopic, SystemScoringTopic
 from detector import events
+from detector.hops import Hops
 from detector.live import Live, MachineLive
 from detector.lot import News
 from detector.models import Explanation
@@ -26,7 +26,6 @@ EXPECTED_EVERY_S: Final = 1.0
 BUDGET_S: Final = 0.01
 """What is expected is told of as many machines as fit in this, ten times a second: a tenth of a core."""
 EXPECTED_AT_ONCE: Final = 100
-LAGS_KEPT: Final = 600
 
 log = structlog.get_logger()
 
@@ -40,7 +39,7 @@ class Telling:
         self._live = live
         self._store = store
         self._turn: deque[str] = deque()
-        self._lags_ms: deque[tuple[float, float]] = deque(maxlen=LAGS_KEPT)
+        self.hops = Hops()
         self.rows = 0
         self.opened = 0
         self.refits = 0
@@ -77,20 +76,8 @@ class Telling:
                 if time.perf_counter() > until:
                     return
 
-    def scored(self, rows: int, lags_ms: Sequence[float], now_s: float) -> None:
-        """Note that rows were scored, and how long after they were measured."""
-        self.rows += rows
-        if len(lags_ms):
-            sample = lags_ms if len(lags_ms) <= 20 else np.quantile(lags_ms, np.linspace(0, 1, 20)).tolist()  # noqa: PLR2004
-            self._lags_ms.extend((now_s, lag) for lag in sample)
-
     def keep_scoring(self, now: datetime, *, oldest_ms: float, waiting: int) -> None:
         """Tell how the detector keeps up."""
-        lags = [lag for at_s, lag in self._lags_ms if now.timestamp() - at_s <= 60.0]  # noqa: PLR2004
-        hops = {}
-        if lags:
-            p50, p95, p99 = np.quantile(lags, [0.5, 0.95, 0.99]).tolist()
-            hops["measured_scored"] = Percentiles(p50_ms=p50, p95_ms=p95, p99_ms=p99)
         said = Scoring(
             ts=now,
             machines=len(self._live.fleet),
@@ -100,7 +87,7 @@ class Telling:
             refits=self.refits,
             refits_waiting=waiting,
             oldest_ms=oldest_ms,
-            hops=hops,
+            hops=dict(self.hops.percentiles(now.timestamp())),
         )
         self._bus.keep(SYSTEM_SCORING, SystemScoringTopic(), said)
 
