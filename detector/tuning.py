@@ -172,9 +172,10 @@ class Tuning:
     """The settings of every kind of model, and of what is done with models of all kinds.
 
     A refit is due after `refit_rows` rows, or `refit_share` of the rows learnt from if that is more. It
-    learns from at most `memory_rows` remembered rows less those of the last `left_out_windows` windows, and
-    serves from the first row `adopt_windows` windows after the row it became due at. When the memories of all
-    machines would take more than `memory_bytes`, each keeps its share of that.
+    learns from at most `memory_rows` remembered rows less those of the last `left_out_windows` windows, for
+    a fault may go unseen so long, and serves from the first row `adopt_windows` windows after the row it
+    became due at. When the memories of all machines would take more than `memory_bytes`, each keeps its share
+    of that.
     """
 
     residual: ResidualSetting = ResidualSetting()
