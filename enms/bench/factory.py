@@ -17,7 +17,7 @@ import numpy as np
 from rich.progress import Progress as Bars
 
 from detector.config import Tuning
-from devices.factory import Fault, MachineSpec, plant
+from devices.factory import Fault, FaultKind, MachineSpec, plant
 from enms.bench.factory_days import Days, live_through, moved_metrics
 from enms.bench.factory_match import Judged, judge, unrelated
 from enms.bench.factory_plan import week_of_faults
@@ -116,6 +116,10 @@ def _add_faults(report: Report, week: Week) -> None:
         report.add("contributors_right", sum(one.named for one in found) / len(found), "ratio")
     report.add("episodes_a_found_fault", sum(one.episodes for one in found) / max(1, len(found)), "episodes")
     report.add("unrelated_beside_faults", len(week.unrelated), "episodes", note=_listed(week.unrelated))
+    for kind in FaultKind:
+        named = Counter(one.found.anomaly_type for one in found if one.fault.kind is kind and one.found)
+        words = ", ".join(f"{word} {times}" for word, times in named.most_common())
+        report.add(f"{kind}_types", len(named), "types", note=words)
     cells: dict[tuple[str, str], list[Judged]] = defaultdict(list)
     for one in week.judged:
         cells[one.fault.machine.rsplit("-", 1)[0], one.fault.kind].append(one)
@@ -146,8 +150,8 @@ def _add_calm(report: Report, week: Week, asked: Asked, names: Sequence[str]) ->
 
 def _listed(episodes: Sequence[Found]) -> str:
     return "; ".join(
-        f"{one.machine} {datetime.fromtimestamp(one.opened_s, UTC):%a %H:%M}"
-        f" {(one.closed_s - one.started_s) / 60:.0f} min {one.anomaly_type} {next(iter(one.contributors), '')}"
+        f"{one.machine} {datetime.fromtimestamp(one.opened_s, UTC):%a %H:%M} "
+        f"{(one.closed_s - one.started_s) / 60:.0f} min {one.anomaly_type} {next(iter(one.contributors), '')}"
         for one in sorted(episodes, key=lambda one: one.opened_s)
     )
 
