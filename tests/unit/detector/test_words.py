@@ -32,10 +32,25 @@ OTHER = replace(POWER, metric="current_a", share=0.3)
 
 
 @pytest.mark.parametrize(
-    ("score", "word"), [(1.0, "info"), (1.49, "info"), (1.5, "warning"), (2.9, "warning"), (3.0, "critical")]
+    ("score", "hours", "cost", "word"),
+    [
+        (1.0, 0.0, None, "info"),
+        (1.49, 1.9, 9.0, "info"),
+        (1.5, 0.0, None, "warning"),
+        (1.0, 2.0, None, "warning"),
+        (1.0, 0.0, 10.0, "warning"),
+        (2.9, 3.9, 99.0, "warning"),
+        (3.0, 0.0, None, "critical"),
+        (1.5, 4.0, None, "critical"),
+        (1.4, 90.0, None, "warning"),
+        (1.0, 0.0, 100.0, "critical"),
+        (1.0, 0.0, -500.0, "info"),
+    ],
 )
-def test_severity_follows_the_highest_score(score: float, word: str) -> None:
-    assert severity(score, 60.0, None) == word
+def test_severity_follows_size_duration_and_cost(
+    score: float, hours: float, cost: float | None, word: str
+) -> None:
+    assert severity(score, 3600.0 * hours, cost) == word
 
 
 @pytest.mark.parametrize(
@@ -56,6 +71,16 @@ def test_the_type_is_the_first_rule_that_holds(
 ) -> None:
     view = replace(POWER, **change)  # type: ignore[arg-type]
     assert anomaly_type(Explanation((view, OTHER)), state, rise) == word
+
+
+def test_what_the_model_or_a_sensor_knows_is_the_type() -> None:
+    assert anomaly_type(Explanation((POWER, OTHER), "out_of_range"), "idle", 7.0) == "out_of_range"
+
+
+def test_power_wasted_in_standby_is_told_though_another_metric_deviates_more() -> None:
+    current, power = replace(OTHER, share=0.6), replace(POWER, share=0.4)
+    assert anomaly_type(Explanation((current, power)), "off", 0.0) == "standby_waste"
+    assert anomaly_type(Explanation((current, replace(power, share=0.05))), "off", 0.0) == "level_shift"
 
 
 def test_the_state_is_what_the_machine_says_else_what_its_power_says() -> None:
