@@ -35,13 +35,17 @@ class Refit:
 
 @dataclass(slots=True)
 class _Kept:
-    """The rows of one machine. Those before `settled` were learnt from at its training, and always stay."""
+    """The rows of one machine. Those before `settled` were learnt from at its training, and always stay.
+
+    Those before `learnt` were learnt from when it was last refitted.
+    """
 
     metrics: tuple[str, ...]
     ts_s: Floats
     values: Float32s
     settled: int
     span_s: float
+    learnt: int
 
 
 class Memory:
@@ -77,7 +81,7 @@ class Memory:
         """Begin with what the first model learnt from."""
         kept = past.cut(max(0, len(past) - self.rows_most))
         values = kept.values.astype(np.float32)
-        self._kept[slot] = _Kept(past.metrics, kept.ts_s.copy(), values, len(kept), span_s)
+        self._kept[slot] = _Kept(past.metrics, kept.ts_s.copy(), values, len(kept), span_s, len(kept))
         self._filled[slot] = self._since[slot] = 0
         self._newest_s[slot] = kept.ts_s[-1] if len(kept) else -np.inf
         self.adopt(slot, period_s, span_s, samples)
@@ -106,7 +110,8 @@ class Memory:
         for slot in own[row + 1 == BLOCK_ROWS]:
             self._flush(int(slot))
         due = np.flatnonzero(self._since[slots] >= self._due_rows[slots])
-        return [self._refit(int(slots[at]), float(ts_s[at])) for at in due]
+        refits = [self._refit(int(slots[at]), float(ts_s[at])) for at in due]
+        return [refit for refit in refits if refit is not None]
 
     def rows(self, slot: int) -> Rows:
         """Return all that is remembered of a slot."""
@@ -114,13 +119,19 @@ class Memory:
         kept = self._kept[slot]
         return Rows(kept.metrics, kept.ts_s, kept.values.astype(np.float64))
 
-    def _refit(self, slot: int, now_s: float) -> Refit:
-        """Leave out the most recent windows, so that a fault that is just beginning is not learnt."""
+    def _refit(self, slot: int, now_s: float) -> Refit | None:
+        """Leave out the most recent windows, so that a fault that is just beginning is not learnt.
+
+        None where that leaves nothing that was not learnt before.
+        """
         self._since[slot] = 0
         self._flush(slot)
         kept = self._kept[slot]
         newest_s = now_s - self._tuning.left_out_windows * kept.span_s
         until = max(kept.settled, int(np.searchsorted(kept.ts_s, newest_s, side="right")))
+        if until <= kept.learnt:
+            return None
+        kept.learnt = until
         adopt_s = now_s + self._tuning.adopt_windows * kept.span_s
         return Refit(slot, adopt_s, kept.metrics, kept.ts_s[:until], kept.values[:until])
 
@@ -132,4 +143,4 @@ class Memory:
         surplus = max(0, len(kept.ts_s) + count - self.rows_most)
         kept.ts_s = np.concatenate([kept.ts_s[surplus:], self._block_s[slot, :count]])
         kept.values = np.concatenate([kept.values[surplus:], self._block[slot, :count]])
-        kept.settled = max(0, kept.settled - surplus)
+        kept.settled, kept.learnt = max(0, kept.settled - surplus), max(0, kept.learnt - surplus)

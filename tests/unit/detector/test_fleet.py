@@ -75,7 +75,7 @@ def test_cutting_rows_into_passes_in_another_way_changes_nothing() -> None:
     ]
     results = []
     for size in (1, 7, len(every)):
-        fleet = Fleet(TUNING, refit_at_once=True)
+        fleet = Fleet(replace(TUNING, left_out_windows=1.0), refit_at_once=True)
         fleet.serve("a", start(1))
         fleet.serve("b", start(2))
         found = [one for at in range(0, len(every), size) for one in fleet.push(every[at : at + size])]
@@ -84,7 +84,9 @@ def test_cutting_rows_into_passes_in_another_way_changes_nothing() -> None:
     assert results[0] == results[1] == results[2]
 
 
-def test_a_refit_serves_two_windows_after_it_was_due_and_never_learns_what_was_strange(fleet: Fleet) -> None:
+def test_a_refit_serves_two_windows_after_it_was_due_and_never_learns_what_was_strange() -> None:
+    fleet = Fleet(replace(TUNING, left_out_windows=1.0), refit_at_once=True)
+    fleet.serve("press-7", start())
     fleet.push(live("press-7", 400, 430))
     served = fleet.served("press-7")
     fleet.push(live("press-7", 430, 461, excess_kw=9.0))
@@ -103,6 +105,14 @@ def test_a_refit_serves_two_windows_after_it_was_due_and_never_learns_what_was_s
     assert remembered.values[~usual, 1].max(initial=0.0) < 50.0
     assert usual.sum() == 430
     assert (~usual).sum() < 20, "only until the window has filled with what is strange"
+
+
+def test_a_refit_that_would_learn_nothing_new_is_not_made() -> None:
+    fleet = Fleet(replace(TUNING, left_out_windows=1000.0), refit_at_once=True)
+    fleet.serve("press-7", start())
+    fleet.push(live("press-7", 400, 700))
+    assert fleet.served("press-7").refit is None
+    assert fleet.served("press-7").refits == 0
 
 
 def test_a_machine_in_maintenance_opens_nothing_and_what_is_open_is_closed(fleet: Fleet) -> None:
