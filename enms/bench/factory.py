@@ -123,9 +123,9 @@ def _add_faults(report: Report, week: Week) -> None:
     cells: dict[tuple[str, str], list[Judged]] = defaultdict(list)
     for one in week.judged:
         cells[one.fault.machine.rsplit("-", 1)[0], one.fault.kind].append(one)
-    for (machine, kind), ones in sorted(cells.items()):
+    for (machine, name), ones in sorted(cells.items()):
         share = sum(one.found is not None for one in ones) / len(ones)
-        report.add(f"{machine} {kind}", share, "found", note="; ".join(_told(one) for one in ones))
+        report.add(f"{machine} {name}", share, "found", note="; ".join(_told(one) for one in ones))
 
 
 def _told(one: Judged) -> str:
