@@ -12,6 +12,7 @@ POWER_ENDING: Final = "_kw"
 OFF_BELOW: Final = 0.03
 IDLE_BELOW: Final = 0.35
 RESTING: Final = frozenset({"off", "idle", "standby"})
+STARTUP: Final = "startup"
 UNKNOWN: Final = "unknown"
 
 

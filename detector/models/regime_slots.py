@@ -26,7 +26,9 @@ class RegimeSlots:
         self._hold_s = np.empty((0, CODES + 1))
         self._modes = np.empty((0, SWITCHES_MOST), np.int64)
         self._regime = np.empty(0, np.int64)
+        self._before = np.empty(0, np.int64)
         self._since_s = np.empty(0)
+        self._now_s = np.empty(0)
         self._old = np.empty(0, bool)
 
     @property
@@ -77,7 +79,8 @@ class RegimeSlots:
         """Make a slot one that is never held."""
         self._split[slot], self._columns[slot], self._edges[slot] = False, 0, np.inf
         self._of_code[slot], self._hold_s[slot], self._modes[slot] = HELD, np.inf, 0
-        self._regime[slot], self._since_s[slot], self._old[slot] = UNKNOWN, -np.inf, True
+        self._regime[slot] = self._before[slot] = UNKNOWN
+        self._since_s[slot], self._now_s[slot], self._old[slot] = -np.inf, -np.inf, True
 
     def part(self, slot: int, model: ResidualModel | RegimesModel) -> ResidualModel:
         """Return the model that judges the regime a slot is in, or will once it is no longer held."""
@@ -88,6 +91,13 @@ class RegimeSlots:
             return model.whole
         young, old = model.regimes[regime].young, model.regimes[regime].old
         return (old if self._old[slot] else young) or young or old or model.whole
+
+    def state(self, slot: int, model: ResidualModel | RegimesModel) -> str:
+        """Return what the machine was doing at its last row, empty where the model does not know."""
+        if isinstance(model, ResidualModel) or not self._split[slot]:
+            return ""
+        age_s = float(self._now_s[slot] - self._since_s[slot])
+        return model.state(int(self._regime[slot]), int(self._before[slot]), age_s)
 
     def note(self, slots: NDArray[np.intp], ts_s: Floats, values: Floats) -> Iterable[int]:
         """Take rows of values (n, metrics); return the slots that another part judges from now on."""
@@ -102,7 +112,8 @@ class RegimeSlots:
         before = self._regime[own]
         other = regimes != before
         left = (modes != self._modes[own]).any(axis=1) & (before != UNKNOWN)
-        self._modes[own], self._regime[own] = modes, regimes
+        self._before[own[other]] = before[other]
+        self._modes[own], self._regime[own], self._now_s[own] = modes, regimes, ts_s
         self._since_s[own[left]] = ts_s[left]
         old = ts_s - self._since_s[own] >= OLD_S
         changed = other | (old != self._old[own])

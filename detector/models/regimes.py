@@ -30,6 +30,7 @@ from detector.models.regimes_learning import HELD, OLD_S, Regime, learn_regimes
 from detector.models.residual import ResidualModel
 from detector.models.splitting import CODES, MODES_MOST, NO_SWITCHES, Switches, ages_s, code_of, stays_of
 from detector.rows import Floats, Rows
+from detector.states import RESTING, STARTUP, operating_state, power_metric
 from detector.tuning import Tuning
 
 HELD_MOST = 0.4
@@ -120,6 +121,24 @@ class RegimesModel(WindowModel):
         """Return what judges a regime at an age, None where nothing does."""
         return self.regimes[regime].at(age_s) if regime != HELD else None
 
+    def state(self, regime: int, before: int, age_s: float) -> str:
+        """Return what the machine is doing by the usual power of its regime, empty where that is not known.
+
+        It is `startup` for as long as it is held where it had been resting `before`.
+        """
+        now, earlier = self._drawn(regime), self._drawn(before)
+        if now == "running" and earlier in RESTING and age_s < self.regimes[regime].hold_s:
+            return STARTUP
+        return now
+
+    def _drawn(self, regime: int) -> str:
+        power = power_metric(self.metrics)
+        if power is None or regime < 0:
+            return ""
+        column = self.metrics.index(power)
+        powers_kw = [float(one.any_part.center[column]) for one in self.regimes]
+        return operating_state({}, powers_kw[regime], max(powers_kw))
+
     def score(self, rows: Rows) -> Floats:
         """Score each row as its regime and age have it; NaN where that is not judged.
 
@@ -203,7 +222,7 @@ class RegimesFollower(WindowFollower):
         super().__init__(model, before)
         self._regimes = model
         self._modes: NDArray[np.int64] | None = None
-        self._regime = HELD
+        self._regime = self._before = HELD
         self._since_s = -np.inf
         self._part: ResidualModel | None = None
         for ts_s, values in zip(self.window.rows.ts_s, self.window.rows.values, strict=True):
@@ -220,6 +239,7 @@ class RegimesFollower(WindowFollower):
         else:
             self._note(ts_s, values)
             self._part = model.part(self._regime, ts_s - self._since_s)
+            self.state = model.state(self._regime, self._before, ts_s - self._since_s)
         self.held = self._part is None
         return np.nan if self._part is None else float(self._part.score(self.window.rows)[-1])
 
@@ -237,7 +257,10 @@ class RegimesFollower(WindowFollower):
             if (modes != before).any():
                 self._since_s = ts_s
         self._modes = modes
-        self._regime = self._regimes.regime_of(modes)
+        regime = self._regimes.regime_of(modes)
+        if regime != self._regime:
+            self._before = self._regime
+        self._regime = regime
 
 
 def _under(name: str, arrays: dict[str, NDArray]) -> dict[str, NDArray]:  # type: ignore[type-arg]

@@ -47,6 +47,14 @@ class Regime:
     young: ResidualModel | None
     old: ResidualModel | None
 
+    @property
+    def any_part(self) -> ResidualModel:
+        """Return the part that has seen most: old, else young."""
+        part = self.old or self.young
+        if part is None:
+            raise ValueError("a regime without parts is none")
+        return part
+
     def at(self, age_s: float) -> ResidualModel | None:
         """Return what judges at an age, None where nothing does."""
         if age_s < self.hold_s:

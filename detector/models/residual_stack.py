@@ -71,9 +71,8 @@ class ResidualStack(Stack):
         return self._regimes.part(slot, self._of(slot)).explain(self._window(slot))
 
     def state(self, slot: int) -> str:
-        """Return no state: regimes have no names."""
-        del slot
-        return ""
+        """Return what the machine is doing, by the power of its regime; empty for one without regimes."""
+        return self._regimes.state(slot, self._of(slot))
 
     @property
     def memory_bytes(self) -> int:

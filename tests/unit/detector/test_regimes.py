@@ -6,6 +6,7 @@ import pytest
 from detector.config import Tuning
 from detector.models import RegimesModel, ResidualModel, WrongModelError, learn_best
 from detector.models.regimes_learning import HELD, OLD_S
+from detector.models.residual_stack import ResidualStack
 from detector.models.splitting import ages_s, regimes_of, split, stays_of, switches_of
 from detector.rows import Rows
 
@@ -185,3 +186,23 @@ def test_a_refit_forgets_no_change_over(model: RegimesModel) -> None:
     again = model.follow(follower)
     assert np.isnan(again.take(float(rows.ts_s[SHIFT + 2]), rows.values[SHIFT + 2]))
     assert again.held
+
+
+def test_a_machine_that_says_nothing_is_off_starts_and_runs_in_stack_and_follower_alike(
+    model: RegimesModel,
+) -> None:
+    rows, follower, stack = shifts(3 * SHIFT, seed=10), model.follow(), ResidualStack(len(METRICS))
+    slot = stack.add(model, rows.cut(0, 0))
+    states = []
+    for ts_s, values in zip(rows.ts_s, rows.values, strict=True):
+        follower.take(float(ts_s), values)
+        stack.push(np.array([slot]), np.array([ts_s]), values[None, :])
+        states.append(follower.state)
+        assert stack.state(slot) == follower.state
+    assert [state for at, state in enumerate(states) if at == 0 or state != states[at - 1]] == [
+        "running",
+        "off",
+        "startup",
+        "running",
+    ]
+    assert states[2 * SHIFT] == "startup"
