@@ -47,13 +47,13 @@ class Matched:
 
 
 def match(load: Jumping, seconds: int, heard: Iterable[Received]) -> Matched:
-    """Match openings with the jumps that a load of so many seconds had."""
+    """Match openings with the jumps that a load of so many seconds had; one it cut off need have none."""
     opened = [one for one in heard if one.event.phase == "opened"]
     by_machine: dict[str, list[Received]] = {}
     for one in sorted(opened, key=lambda one: one.received_s):
         by_machine.setdefault(one.event.machine, []).append(one)
     found: list[Received] = []
-    missed = 0
+    missed = cut_off = 0
     for machine in range(load.machines):
         mine = by_machine.get(load.name(machine), [])
         for tick in load.begun(machine, seconds):
@@ -62,7 +62,9 @@ def match(load: Jumping, seconds: int, heard: Iterable[Received]) -> Matched:
                 missed += 1
             else:
                 found.append(first)
-    return Matched(tuple(found), missed, len(opened) - len(found))
+        unfinished = set(load.begun(machine, seconds + JUMP_TICKS)) - set(load.begun(machine, seconds))
+        cut_off += sum(_during(load, machine, tick, one) for tick in unfinished for one in mine)
+    return Matched(tuple(found), missed, len(opened) - len(found) - cut_off)
 
 
 def percentiles(figures: Sequence[float]) -> tuple[float, float, float]:

@@ -94,6 +94,15 @@ def test_a_jump_without_an_episode_is_missed_and_an_episode_without_a_jump_was_n
     assert (len(found.found), found.missed, found.unasked) == (len(jumps) - 1, 1, 1)
 
 
+def test_a_jump_that_was_cut_off_may_be_told_and_need_not_be() -> None:
+    machine, tick = every_jump()[-1]
+    cut = tick + JUMP_TICKS - 2
+    before = [(who, when) for who, when in every_jump() if when + JUMP_TICKS <= cut]
+    heard = [opening(who, when) for who, when in before]
+    assert match(LOAD, cut, heard).missed == 0
+    assert match(LOAD, cut, [*heard, opening(machine, tick)]).unasked == 0
+
+
 def test_percentiles_of_nothing_are_no_good_figures() -> None:
     assert percentiles([]) == (float("inf"),) * 3
     assert percentiles(list(range(101))) == (50.0, 95.0, 99.0)
