@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from detector.models.base import TooFewRowsError
 from detector.models.limits import ROWS_LEAST, calibrated, with_windows
 from detector.models.residual import ResidualModel
+from detector.models.residual_fit import without_extremes
 from detector.models.splitting import (
     CODES,
     MODES_MOST,
@@ -77,6 +78,7 @@ def learn_regimes(rows: Rows, whole: ResidualModel) -> tuple[Switches, NDArray[n
     """
     if rows.ts_s[-1] - rows.ts_s[0] < PAST_S_LEAST:
         raise TooFewRowsError("the past is too short to tell states apart")
+    rows = Rows(rows.metrics, rows.ts_s, without_extremes(rows.values))
     switches = switches_of(rows)
     if not len(switches):
         raise TooFewRowsError("nothing these rows measure tells states apart")
