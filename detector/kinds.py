@@ -33,8 +33,6 @@ WARNING_COST: Final = 10.0
 CRITICAL_COST: Final = 100.0
 DRIFT_WINDOWS: Final = 6.0
 SHARED_BELOW: Final = 0.4
-WASTE_SHARE_LEAST: Final = 0.1
-"""Power counts as wasted when it has so much of the deviation; what follows it may have more."""
 ORDER: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
 
 
@@ -79,5 +77,5 @@ def _level(first: MetricView) -> AnomalyType:
 
 
 def _is_excess_power(view: MetricView) -> bool:
-    more = view.window_value > view.window_high
-    return view.metric.endswith("_kw") and more and view.share >= WASTE_SHARE_LEAST
+    """Whether more power is drawn than may be, though what follows from it may deviate more."""
+    return view.metric.endswith("_kw") and view.window_value > view.window_high

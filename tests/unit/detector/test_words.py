@@ -78,9 +78,9 @@ def test_what_the_model_or_a_sensor_knows_is_the_type() -> None:
 
 
 def test_power_wasted_in_standby_is_told_though_another_metric_deviates_more() -> None:
-    current, power = replace(OTHER, share=0.6), replace(POWER, share=0.4)
+    current, power = replace(OTHER, share=0.95), replace(POWER, share=0.05)
     assert anomaly_type(Explanation((current, power)), "off", 0.0) == "standby_waste"
-    assert anomaly_type(Explanation((current, replace(power, share=0.05))), "off", 0.0) == "level_shift"
+    assert anomaly_type(Explanation((current, power)), "running", 0.0) == "level_shift"
 
 
 def test_the_state_is_what_the_machine_says_else_what_its_power_says() -> None:
