@@ -96,6 +96,9 @@ def _events(fleet: Fleet, span: Span, news: News) -> list[Anomaly]:
     found = []
     for told in news.told:
         now = datetime.fromtimestamp(told.ts_s, UTC)
-        situation = events.Situation(span.machine, span.name, state, news.score, model, now)
-        found.append(events.anomaly(told, news.explanation, situation))
+        known = news.served.told_type
+        situation = events.Situation(span.machine, span.name, state, news.score, model, now, known)
+        event = events.anomaly(told, news.explanation, situation)
+        news.served.told_type = event.anomaly_type
+        found.append(event)
     return found

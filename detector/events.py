@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from broker.messages import Anomaly, Contributor, Deviation, Expected, ExpectedMetric, ModelRef
+from broker.messages import Anomaly, AnomalyType, Contributor, Deviation, Expected, ExpectedMetric, ModelRef
 from broker.units import NO_TRUE_ZERO, unit_of
 from detector.kinds import anomaly_type
 from detector.models import Explanation, MetricView
@@ -15,7 +15,10 @@ CONTRIBUTORS_MOST = 5
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Machine and model at the row an event is about; `score` is of that row, or NaN."""
+    """Machine and model at the row an event is about; `score` is of that row, or NaN.
+
+    `known_type` is that of the episode, which its last, calm row does not change.
+    """
 
     machine: str
     machine_name: str
@@ -23,6 +26,7 @@ class Situation:
     score: float
     model: ModelRef
     now: datetime
+    known_type: AnomalyType | None = None
 
 
 def anomaly(
@@ -55,7 +59,7 @@ def anomaly(
         score=_short(episode.highest if math.isnan(situation.score) else situation.score),
         threshold=1.0,
         severity=episode.severity,
-        anomaly_type=anomaly_type(explanation, situation.state, episode.rise_windows),
+        anomaly_type=_type(told, explanation, situation),
         operating_state=situation.state,
         contributors=contributors(explanation.views),
         started_at=datetime.fromtimestamp(episode.started_s, UTC),
@@ -66,6 +70,12 @@ def anomaly(
         excess_kwh=None if episode.excess_kwh is None else _short(episode.excess_kwh),
         cost=None if episode.cost is None else _short(episode.cost),
     )
+
+
+def _type(told: Told, explanation: Explanation, situation: Situation) -> AnomalyType:
+    if told.phase == "closed" and situation.known_type is not None:
+        return situation.known_type
+    return anomaly_type(explanation, situation.state, told.episode.rise_windows)
 
 
 def contributors(views: tuple[MetricView, ...]) -> tuple[Contributor, ...]:

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from broker.messages import AnomalyType
 from detector.excess import excess_kw
 from detector.memory import Memory, Refit
 from detector.models import Explanation, Model, stack_for, stack_key
@@ -26,7 +27,7 @@ EXPLAINED_EVERY_S: Final = 10.0
 
 @dataclass(slots=True)
 class Served:
-    """A machine in service. `told_of` is its last explanation of something strange."""
+    """A machine in service. `told_of` is its last explanation of something strange, `told_type` its type."""
 
     machine: str
     model: Model
@@ -38,6 +39,7 @@ class Served:
     high_kw: float | None = None
     refits: int = 0
     told_of: Explanation = NOBODY
+    told_type: AnomalyType | None = None
     explained_s: float = -np.inf
     refit: Refit | None = None
     refitted: Model | None = None
@@ -110,7 +112,8 @@ class Lot:
     def renew(self, slot: int, served: Served, remembered: Rows) -> None:
         """Go on with a newly trained model of the same metrics; windows and verdict stay."""
         old, model = self._of(slot), served.model
-        served.sensors, served.maintained, served.told_of = old.sensors, old.maintained, old.told_of
+        served.sensors, served.maintained = old.sensors, old.maintained
+        served.told_of, served.told_type = old.told_of, old.told_type
         self.served[slot], self._adopt_s[slot] = served, np.inf
         self.sensors.replace(served.sensors, served.facts)
         self.stack.replace(slot, model)
@@ -154,7 +157,8 @@ class Lot:
         verdict, told = vanish(self.verdicts.get(slot))
         self.verdicts.put(slot, verdict)
         served = self._of(slot)
-        return News(0, served, np.nan, tuple(told), served.told_of) if told else None
+        about = served.told_of if served.told_of.views else self.explain(slot)
+        return News(0, served, np.nan, tuple(told), about) if told else None
 
     def maintain(self, slot: int, *, on: bool) -> News | None:
         """Note that a machine is in maintenance or no longer; what is open is closed."""
@@ -183,8 +187,11 @@ class Lot:
             found = self.explain(slot)
             drawn_kw = excess_kw(found, served.model, served.facts)
             if found.views:
-                served.told_of, served.explained_s = found, ts_s
+                served.explained_s = ts_s
                 seen = replace(seen, metric=found.views[0].metric)
+                # What an episode was about is not what its last, calm row is about.
+                if seen.score >= 1.0 or not served.told_of.views:
+                    served.told_of = found
             verdict, told = step(before, replace(seen, excess_kw=drawn_kw), patience)
         self.verdicts.put(slot, verdict)
         return [News(place, served, seen.score, tuple(told), served.told_of)] if told else []

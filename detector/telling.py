@@ -52,6 +52,7 @@ class Telling:
                 continue
             for told in one.told:
                 event = events.anomaly(told, one.explanation, self._situation(live, one))
+                one.served.told_type = event.anomaly_type
                 messages.append((ANOMALY, AnomalyTopic(live.machine), encode(event)))
                 self.opened += told.phase == "opened"
                 log.info("anomaly", phase=told.phase, machine=live.machine, id=event.anomaly_id)
@@ -99,6 +100,7 @@ class Telling:
             score=news.score,
             model=ModelRef(name=MODEL, version=news.served.named_version),
             now=datetime.now(UTC),
+            known_type=news.served.told_type,
         )
 
     def _expect(self, live: MachineLive) -> None:

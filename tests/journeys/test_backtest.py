@@ -91,6 +91,9 @@ def test_a_back_test_says_what_live_scoring_said(live: Any) -> None:
     assert len(last) == 1, "one fault, one episode"
     (event,) = last.values()
     assert event["metric"] == "power_kw"
+    assert event["phase"] == "closed"
+    assert event["anomaly_type"] == "level_shift", "it closes as what it was"
+    assert event["value"] > event["high"]
     assert event["cost"] == pytest.approx(0.25 * event["excess_kwh"], rel=1e-3)
     opened = datetime.fromisoformat(event["started_at"])
     assert start + timedelta(seconds=FAULT.start) <= opened <= start + timedelta(seconds=FAULT.stop)
