@@ -13,6 +13,10 @@ BLOCK_ROWS: Final = 128
 """Rows wait in a block of all machines until there are so many of one."""
 SPACING: Final = 0.75
 """A row is remembered when it comes so many periods after the one before."""
+APART_ROWS_MOST: Final = 86_400
+STAGGER: Final = 61
+"""Machines that begin together become due apart: each slot so many rows later than the one before, within a
+quarter of the time to its first refit."""
 Slots = NDArray[np.intp]
 Float32s = NDArray[np.float32]
 
@@ -37,7 +41,7 @@ class Refit:
 class _Kept:
     """The rows of one machine. Those before `settled` were learnt from at its training, and always stay.
 
-    Those before `learnt` were learnt from when it was last refitted.
+    Those before `learnt` were learnt from when it was last refitted; `seen` have ever been remembered.
     """
 
     metrics: tuple[str, ...]
@@ -46,6 +50,7 @@ class _Kept:
     settled: int
     span_s: float
     learnt: int
+    seen: int
 
 
 class Memory:
@@ -81,16 +86,24 @@ class Memory:
         """Begin with what the first model learnt from."""
         kept = past.cut(max(0, len(past) - self.rows_most))
         values = kept.values.astype(np.float32)
-        self._kept[slot] = _Kept(past.metrics, kept.ts_s.copy(), values, len(kept), span_s, len(kept))
-        self._filled[slot] = self._since[slot] = 0
+        rows = len(kept)
+        self._kept[slot] = _Kept(past.metrics, kept.ts_s.copy(), values, rows, span_s, rows, samples)
+        self._filled[slot] = 0
         self._newest_s[slot] = kept.ts_s[-1] if len(kept) else -np.inf
         self.adopt(slot, period_s, span_s, samples)
+        self._since[slot] = -(slot * STAGGER % (1 + int(self._due_rows[slot]) // 4))
 
     def adopt(self, slot: int, period_s: float, span_s: float, samples: int) -> None:
-        """Go on with a refitted model's period, window and number of rows."""
-        self._kept[slot].span_s = span_s
+        """Go on with a refitted model's period, window and number of rows.
+
+        Once the memory is full, refits come the more seldom the longer the machine has been known.
+        """
+        kept = self._kept[slot]
+        kept.span_s = span_s
         self._spacing_s[slot] = SPACING * period_s
-        self._due_rows[slot] = max(self._tuning.refit_rows, int(self._tuning.refit_share * samples))
+        full = len(kept.ts_s) >= self.rows_most
+        share = int(self._tuning.refit_share * (max(samples, kept.seen) if full else samples))
+        self._due_rows[slot] = min(APART_ROWS_MOST, max(self._tuning.refit_rows, share))
 
     def forget(self, slot: int) -> None:
         """Forget a slot."""
@@ -140,6 +153,7 @@ class Memory:
         if not count:
             return
         self._filled[slot] = 0
+        kept.seen += count
         surplus = max(0, len(kept.ts_s) + count - self.rows_most)
         kept.ts_s = np.concatenate([kept.ts_s[surplus:], self._block_s[slot, :count]])
         kept.values = np.concatenate([kept.values[surplus:], self._block[slot, :count]])

@@ -147,9 +147,9 @@ class SensorSetting:
     Stuck is a value that came `stuck_factor` times as often in a row as ever in training, and for at least
     `stuck_s`; a metric that stood still for more than `still_most_s` and `still_most_periods` in training, or
     changed fewer than `changes_least` times, cannot be told to be stuck. Missing is what came with
-    `present_least` of the training rows and has not come for `missing_periods` periods and `missing_s` while others came. What is
-    out of range is masked at once and told after `strange_rows` rows. A trouble ends after `good_rows` good
-    rows over `good_s`. Rows further apart than `gap_periods` periods and `gap_s` say nothing of each other.
+    `present_least` of the training rows and has not come for `missing_periods` periods and `missing_s` while
+    others came. What is out of range is masked at once and told after `strange_rows` rows. A trouble ends
+    after `good_rows` good rows over `good_s`. Rows further apart than `gap_periods` periods and `gap_s` say nothing of each other.
     """
 
     stuck_factor: float = 5.0
@@ -171,7 +171,8 @@ class SensorSetting:
 class Tuning:
     """The settings of every kind of model, and of what is done with models of all kinds.
 
-    A refit is due after `refit_rows` rows, or `refit_share` of the rows learnt from if that is more. It
+    A refit is due after `refit_rows` rows, or `refit_share` of the rows learnt from if that is more, and once
+    the memory is full of all rows there have been, so the more seldom the longer a machine is known. It
     learns from at most `memory_rows` remembered rows less those of the last `left_out_windows` windows, for
     a fault may go unseen so long, and serves from the first row `adopt_windows` windows after the row it
     became due at. When the memories of all machines would take more than `memory_bytes`, each keeps its share
