@@ -149,7 +149,8 @@ class SensorSetting:
     changed fewer than `changes_least` times, cannot be told to be stuck. Missing is what came with
     `present_least` of the training rows and has not come for `missing_periods` periods and `missing_s` while
     others came. What is out of range is masked at once and told after `strange_rows` rows. A trouble ends
-    after `good_rows` good rows over `good_s`. Rows further apart than `gap_periods` periods and `gap_s` say nothing of each other.
+    after `good_rows` good rows over `good_s`. Rows further apart than `gap_periods` periods and `gap_s` say
+    nothing of each other.
     """
 
     stuck_factor: float = 5.0
