@@ -321,8 +321,6 @@ def test_an_extreme_neither_warns_nor_blinds(kind: str, name: str, extreme: floa
 @EVERY
 @pytest.mark.parametrize("extreme", [1e300, -1e300])
 def test_an_extreme_among_what_is_learnt_blinds_no_model(kind: str, name: str, extreme: float) -> None:
-    if kind == "regimes" and name == "shifts":
-        pytest.xfail("an extreme is not kept out of where states are looked for")
     values = past(name).values.copy()
     values[200] = extreme
     model = KINDS[kind].learn(Rows(past(name).metrics, past(name).ts_s, values), TUNING)
