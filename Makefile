@@ -5,10 +5,12 @@
 # make setup   set up only; make clean removes what was set up in this folder
 #
 # Options for enms: make run ARGS="--http-port 8080". Another Python: make PYTHON=python3.12 setup.
+# Tests run in two processes, file by file: make test PROCESSES=0 runs them in one, and TESTS="-s tests/unit" others.
 
 PYTHON ?= python3
 ARGS ?=
 TESTS ?= tests
+PROCESSES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
@@ -32,7 +34,7 @@ run: setup
 setup: $(STAMPS)/installed gateway/static/index.html
 
 test: test-setup
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest -n $(PROCESSES) --dist loadfile $(TESTS)
 	npm --prefix web test
 
 faults: test-setup

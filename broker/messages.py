@@ -220,7 +220,7 @@ class Training(Message, frozen=True, kw_only=True):
 
 
 class ModelCard(Message, frozen=True, kw_only=True):
-    """The model in service."""
+    """The model in service. `why` says in a sentence why it is of this kind."""
 
     machine: str
     model: str
@@ -233,6 +233,7 @@ class ModelCard(Message, frozen=True, kw_only=True):
     features: tuple[str, ...]
     metrics: dict[str, float] = {}
     valid_range: dict[str, tuple[float, float]] = {}
+    why: str | None = None
     drift: float | None = None
 
 

@@ -1,7 +1,8 @@
 """What can be ordered of the detector, on `command/<user>/detector/<verb>`; over HTTP the gateway orders it.
 
 `detect` with args machine, start, end (RFC 3339 with a zone), contamination, use_baseline, publish: a
-back-test. `maintain` with args machine, on: nothing is judged while somebody works on the machine.
+back-test. `maintain` with args machine, on: nothing is judged while somebody works on the machine. `model`
+with args machine, kind: the machine is learnt again, as a model of this kind, or as its data decides.
 """
 
 from collections.abc import Callable
@@ -11,10 +12,11 @@ from typing import Final
 import msgspec
 
 from broker.bus import Bus
-from broker.commands import Arguments, CommandError, Commands, Order, Result
+from broker.commands import Arguments, CommandError, Commands, Order, Result, Verb
 from broker.topics import BadTopicError, MachineTopic
 from detector.backtest_order import BackTests, DetectOrder
 from detector.live import Live
+from detector.models import KINDS
 from detector.store import ModelStore
 from detector.telling import Telling
 
@@ -37,7 +39,8 @@ class DetectorCommands:
         self._telling = telling
         self._store = store
         self._back_tests = back_tests
-        self._commands = Commands(bus, SERVICE, {"detect": self._detect, "maintain": self._maintain}, now)
+        verbs: dict[str, Verb] = {"detect": self._detect, "maintain": self._maintain, "model": self._model}
+        self._commands = Commands(bus, SERVICE, verbs, now)
 
     async def run(self) -> None:
         """Obey until cancelled."""
@@ -48,14 +51,30 @@ class DetectorCommands:
 
     async def _maintain(self, order: Order) -> Result:
         known(order.args, "machine", "on")
-        machine, on = machine_of(order.args), flag(order.args, "on", default=True)
-        if machine not in self._live.machines:
-            raise CommandError("not_found", f"the detector has heard nothing of {machine!a}")
+        machine, on = self._heard(order.args), flag(order.args, "on", default=True)
         news = self._live.fleet.maintain(machine, on=on)
         self._store.keep_maintained(self._live.fleet.maintained)
         if news is not None:
             await self._telling.tell([(self._live.machines[machine], news)])
         return {"machine": machine, "maintenance": on}
+
+    def _model(self, order: Order) -> Result:
+        known(order.args, "machine", "kind")
+        machine, kind = self._heard(order.args), order.args.get("kind") or None
+        if kind is not None and kind not in KINDS:
+            text = (
+                f"there is no kind of model {kind!a}; there are {', '.join(KINDS)}, or none: its data decides"
+            )
+            raise CommandError("bad_argument", text)
+        self._store.keep_wanted(machine, None if kind is None else str(kind))
+        self._live.machines[machine].learn_again()
+        return {"machine": machine, "kind": kind}
+
+    def _heard(self, args: Arguments) -> str:
+        machine = machine_of(args)
+        if machine not in self._live.machines:
+            raise CommandError("not_found", f"the detector has heard nothing of {machine!a}")
+        return machine
 
 
 def detect_order(args: Arguments) -> DetectOrder:

@@ -7,7 +7,7 @@ import numpy as np
 
 from detector.lot import Lot, News, Scored, Served
 from detector.memory import Refit
-from detector.models import Explanation, Model, TooFewRowsError, choose, stack_key
+from detector.models import Explanation, Model, TooFewRowsError, WrongKindError, choose, stack_key
 from detector.models.stack import Slots
 from detector.rows import Floats, Rows
 from detector.signals import SignalFacts
@@ -24,7 +24,7 @@ class Start:
 
     `past` (raw rows, the last ones before those to be scored) fills its windows. `remembered`, as the model
     sees rows, is what its refits go on from. `open_episode` was open at the time beside it; `refits` is how
-    often the model was refitted since it was trained.
+    often the model was refitted since it was trained, `wanted` the kind that somebody wants it to be.
     """
 
     model: Model
@@ -34,14 +34,16 @@ class Start:
     remembered: Rows
     open_episode: tuple[Episode, float] | None = None
     refits: int = 0
+    wanted: str | None = None
 
 
 def relearn(served: Served, refit: Refit, tuning: Tuning) -> Model | None:
     """Learn a model of the same kind as the one in service, None where that cannot be done."""
     kind = served.model.kind
+    same = served.wanted or (None if kind in RESIDUALS else kind)
     try:
-        return choose(refit.rows, tuning, None if kind in RESIDUALS else kind)
-    except TooFewRowsError:
+        return choose(refit.rows, tuning, same)
+    except (TooFewRowsError, WrongKindError):
         return None
 
 
@@ -64,6 +66,7 @@ class Fleet:
         """Begin to serve a machine, or go on with a newly trained model: an open episode stays open."""
         model, facts = start.model, start.facts
         served = Served(machine, model, start.version, facts, 0, self._price, refits=start.refits)
+        served.wanted = start.wanted
         served.high_kw = high_power_kw(start.remembered)
         verdict = Verdict(machine)
         if start.open_episode is not None:

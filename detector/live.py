@@ -51,6 +51,10 @@ class MachineLive:
     trained_rows: int = 0
     not_scored: int = 0
 
+    def learn_again(self) -> None:
+        """Be due for training whatever has been learnt already."""
+        self.known_rows, self.trained_rows = None, 0
+
     @property
     def served(self) -> bool:
         """Whether there is a model in service."""

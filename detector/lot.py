@@ -27,7 +27,10 @@ EXPLAINED_EVERY_S: Final = 10.0
 
 @dataclass(slots=True)
 class Served:
-    """A machine in service. `told_of` is its last explanation of something strange, `told_type` its type."""
+    """A machine in service. `told_of` is its last explanation of something strange, `told_type` its type.
+
+    `wanted` is the kind of model somebody wants it to have, None where its data decides.
+    """
 
     machine: str
     model: Model
@@ -38,6 +41,7 @@ class Served:
     maintained: bool = False
     high_kw: float | None = None
     refits: int = 0
+    wanted: str | None = None
     told_of: Explanation = NOBODY
     told_type: AnomalyType | None = None
     explained_s: float = -np.inf

@@ -152,6 +152,7 @@ class Restart:
             back.remembered,
             back.episode,
             stored.refits,
+            self._store.wanted(machine),
         )
         self._fleet.serve(machine, start)
         back.live.serve(model.metrics)

@@ -149,6 +149,24 @@ class ModelStore:
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
+    def keep_wanted(self, machine: str, kind: str | None) -> None:
+        """Remember which kind of model somebody wants a machine to have; None lets its data decide."""
+        path = self._folder / machine / "wanted"
+        if kind is None:
+            path.unlink(missing_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".draft")
+        _write(draft, kind.encode())
+        draft.replace(path)
+
+    def wanted(self, machine: str) -> str | None:
+        """Return what `keep_wanted` remembered."""
+        try:
+            return (self._folder / machine / "wanted").read_text()
+        except FileNotFoundError:
+            return None
+
     def keep_maintained(self, machines: Iterable[str]) -> None:
         """Remember which machines somebody works on."""
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -13,9 +13,10 @@ from detector.fleet import Fleet, Start
 from detector.history import HistoryClient, Past
 from detector.live import MachineLive
 from detector.models import TooFewRowsError, WrongKindError
+from detector.models.choice import explained
 from detector.rows import Rows
 from detector.store import ModelStore, Stored
-from detector.training import RETRAIN_UP_TO_ROWS, Job, card, learn, learnable
+from detector.training import RETRAIN_UP_TO_ROWS, Job, Learnt, card, learn, learnable
 from detector.windows import bridged
 
 SETTLE_S: Final = 10.0
@@ -88,8 +89,9 @@ class Trainer:
         live.look_wait_s = min(2 * live.look_wait_s, LOOK_AGAIN_MOST_S)
         return False
 
-    async def _train(self, live: MachineLive, past: Past, rows: Rows, wanted: str | None = None) -> None:
+    async def _train(self, live: MachineLive, past: Past, rows: Rows) -> None:
         live.trained_rows = max(live.trained_rows, len(rows))
+        wanted = self._store.wanted(live.machine)
         job = self._told(Job.start(live.machine))
         try:
             job = self._told(job.at("choosing rows", 40.0))
@@ -99,15 +101,18 @@ class Trainer:
             job = self._told(job.at("storing", 90.0))
             version, model = self._store.next_version(live.machine), learnt.model
             now = datetime.now(UTC)
-            made = card(live.machine, version, model, learnt.used, now)
-            stored = Stored(model, learnt.facts, made, len(rows), now.timestamp())
+            why = explained(model, wanted)
+            made = card(live.machine, version, model, learnt.used, now, why)
+            # It serves the rows measured after those there are: clocks of machines are not ours.
+            from_s = max(float(rows.ts_s[-1]), live.ts_s, *(row.ts_s for row in live.recent))
+            stored = Stored(model, learnt.facts, made, len(rows), from_s)
             await asyncio.to_thread(self._store.save, stored, learnt.used)
         except (TooFewRowsError, WrongKindError, OSError) as error:
             self._told(job.failed(str(error)))
             log.warning("training failed", machine=live.machine, why=str(error))
             return
         window = bridged(rows.of(model.metrics), live.recent, model.reach_s)
-        self._fleet.serve(live.machine, Start(model, version, learnt.facts, window, learnt.used))
+        self._fleet.serve(live.machine, _start(learnt, version, window, wanted))
         live.serve(model.metrics)
         self._tell_card(made)
         self._told(job.done(made.metrics))
@@ -116,3 +121,7 @@ class Trainer:
     def _told(self, job: Job) -> Job:
         self._tell_job(job)
         return job
+
+
+def _start(learnt: Learnt, version: str, window: Rows, wanted: str | None) -> Start:
+    return Start(learnt.model, version, learnt.facts, window, learnt.used, wanted=wanted)

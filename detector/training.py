@@ -123,8 +123,10 @@ def learn(
     return fit(rows, config.tuning, wanted, announced)
 
 
-def card(machine: str, version: str, model: Model, used: Rows, now: datetime) -> ModelCard:
-    """Return the card of a model that learnt from `used`."""
+def card(
+    machine: str, version: str, model: Model, used: Rows, now: datetime, why: str | None = None
+) -> ModelCard:
+    """Return the card of a model that learnt from `used`; `why` it is of its kind, in a sentence."""
     valid = {}
     for column, metric in enumerate(used.metrics):
         there = used.values[np.isfinite(used.values[:, column]), column]
@@ -142,6 +144,7 @@ def card(machine: str, version: str, model: Model, used: Rows, now: datetime) ->
         features=model.features,
         metrics=quality(model, used),
         valid_range=valid,
+        why=why,
     )
 
 

@@ -132,6 +132,19 @@ def test_what_cannot_be_back_tested_is_refused_in_words(
     assert words in answer.json()["detail"]
 
 
+def test_the_kind_of_a_model_can_be_ordered_and_left_to_the_data_again(live: Any) -> None:
+    product, *_ = live
+    for kind, why in (("forest", "asked for"), ("", "compared with each other")):
+        order = json.dumps({"id": f"kind-{kind}", "args": {"machine": MACHINE, "kind": kind}})
+        product.publish("bob", "enms/command/bob/detector/model", order)
+        card = until(lambda: next((one for one in cards(product) if why in one["why"]), None), 60)  # noqa: B023
+        assert (card["kind"] == "forest") == (kind == "forest")
+
+
+def cards(product: Product) -> list[dict[str, Any]]:
+    return [json.loads(payload) for _, payload in product.heard("anna", f"enms/model/{MACHINE}/+", 1)]
+
+
 def test_nothing_opens_while_somebody_works_on_the_machine(live: Any) -> None:
     product, *_ = live
     order = json.dumps({"id": "1", "args": {"machine": MACHINE, "on": True}})

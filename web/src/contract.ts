@@ -163,6 +163,7 @@ export interface ModelCard {
   features: string[];
   metrics?: Record<string, number>;
   valid_range?: Record<string, [number, number]>;
+  why?: string;
   drift?: number;
 }
 
