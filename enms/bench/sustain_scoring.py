@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from broker.messages import Percentiles, Scoring
+from detector.hops import SECONDS
 from enms.bench.keeping_up import newest, said
 from enms.bench.lag import GROWING_S
 from enms.bench.report import Report
@@ -25,6 +26,8 @@ class Scored:
     last: Scoring
     lags: tuple[Percentiles, ...]
     oldest_ms: float
+    middles_ms: tuple[float, ...]
+    from_the_start_p99_ms: float
 
     @property
     def lag_p99_ms(self) -> float:
@@ -34,11 +37,11 @@ class Scored:
     @property
     def growing(self) -> bool:
         """Whether the median lag was longer and longer."""
-        half = len(self.lags) // 2
+        half = len(self.middles_ms) // 2
         if not half:
             return False
-        middle = [one.p50_ms for one in self.lags]
-        return float(np.median(middle[half:]) - np.median(middle[:half])) > GROWING_S * 1000
+        first, second = self.middles_ms[:half], self.middles_ms[half:]
+        return float(np.median(second) - np.median(first)) > GROWING_S * 1000
 
     @property
     def why_not(self) -> str:
@@ -67,10 +70,18 @@ async def scored(tab: Tab, sent: int, settled_s: float) -> Scored:
 
 
 def summed_up(every: Sequence[Scoring], sent: int, settled_s: float) -> Scored:
-    """Sum up messages, oldest first; `settled_s` is in epoch seconds."""
+    """Sum up messages, oldest first; `settled_s` is in epoch seconds.
+
+    A message tells of the minute before it, so those of the first minute after `settled_s` would tell of
+    what was before as well; they count only where the load did not last longer.
+    """
     later = [one for one in every if one.ts.timestamp() >= settled_s]
-    lags = tuple(one.hops[HOP] for one in later if HOP in one.hops)
-    return Scored(sent, every[-1], lags, max((one.oldest_ms for one in later), default=0.0))
+    whole = [one for one in later if one.ts.timestamp() >= settled_s + SECONDS]
+    first = max((one.hops[HOP].p99_ms for one in every if HOP in one.hops), default=0.0)
+    lags = tuple(one.hops[HOP] for one in whole or later if HOP in one.hops)
+    middles_ms = tuple(one.hops[HOP].p50_ms for one in later if HOP in one.hops)
+    oldest_ms = max((one.oldest_ms for one in later), default=0.0)
+    return Scored(sent, every[-1], lags, oldest_ms, middles_ms, first)
 
 
 def add_scored(report: Report, found: Scored) -> None:
@@ -83,6 +94,7 @@ def add_scored(report: Report, found: Scored) -> None:
         report.add("score_lag_p50_ms", max(one.p50_ms for one in found.lags), "ms", note=worst)
         limit = (LAG_LIMIT_MS, LAG_LIMIT_MS)
         report.add("score_lag_p99_ms", found.lag_p99_ms, "ms", promised=limit, note=worst)
+        report.add("score_lag_p99_from_the_start_ms", found.from_the_start_p99_ms, "ms")
         report.add("score_lag_growing", float(found.growing), "1 = yes")
     report.add("score_oldest_ms", found.oldest_ms, "ms", note="longest that a row was seen waiting")
     report.add("episodes_opened", last.opened, "episodes")

@@ -40,6 +40,12 @@ def test_one_minute_that_lags_is_not_keeping_up() -> None:
     assert why_not(said(15, 400, p99_ms=1200.0), said(20, SENT)) == "scoring lag p99 1,200 ms"
 
 
+def test_what_was_before_the_load_had_settled_does_not_count_in_a_long_run() -> None:
+    start = [said(second, 1, p99_ms=3000.0) for second in range(70)]
+    assert why_not(*start, said(71, 500), said(80, SENT)) == ""
+    assert why_not(*start, said(71, 500, p99_ms=1200.0), said(80, SENT)) == "scoring lag p99 1,200 ms"
+
+
 def test_a_lag_that_grows_is_not_keeping_up_however_short() -> None:
     slower = [said(second, SENT, p50_ms=10.0 * second) for second in range(10, 80)]
     assert why_not(*slower) == "the scoring lag was growing"
