@@ -64,6 +64,7 @@ async def run(config: DetectorConfig) -> None:
                 "names": service.follow_names(machines),
                 "rows": service.follow_rows(intake),
                 "silence": service.watch_silence(),
+                "mark": service.mark_what_is_done(),
                 "training": service.train_for_ever(),
                 "refits": service.refitter.run(),
                 "expected": service.tell_expected(),
@@ -106,6 +107,7 @@ class _Service:
         self._back = asyncio.Event()
         self._pace = Pace()
         self._waits_since_s: float | None = None
+        self._acknowledged_s = 0.0
 
     async def follow_names(self, stream: Stream) -> None:
         """Learn the machines and their display names from what the gateway keeps."""
@@ -126,7 +128,6 @@ class _Service:
         await self._telling.tell(await restart.run(datetime.now(UTC)))
         _spare_the_collector()
         self._back.set()
-        marked_s = 0.0
         while True:
             batch = await intake.batch(self._pace.most, self._pace.wait_s)
             arrived_s = batch.messages[0].arrived.timestamp()
@@ -138,11 +139,21 @@ class _Service:
             await self._tell(outcome)
             intake.ack(batch)
             self._waits_since_s = None
-            now_s = datetime.now(UTC).timestamp()
-            self._pace.took(len(batch.messages), now_s)
-            if now_s - marked_s >= MARK_EVERY_S:
-                marked_s = now_s
-                self._store.keep_mark(batch.messages[-1].arrived.timestamp())
+            self._acknowledged_s = batch.messages[-1].arrived.timestamp()
+            self._pace.took(len(batch.messages), datetime.now(UTC).timestamp())
+
+    async def mark_what_is_done(self) -> None:
+        """Remember up to when everything was scored and told; a busy disk must not hold up scoring."""
+        marked_s = 0.0
+        try:
+            while True:
+                await asyncio.sleep(MARK_EVERY_S)
+                if self._acknowledged_s > marked_s:
+                    marked_s = self._acknowledged_s
+                    await asyncio.to_thread(self._store.keep_mark, marked_s)
+        finally:
+            if self._acknowledged_s > marked_s:
+                self._store.keep_mark(self._acknowledged_s)
 
     async def watch_silence(self) -> None:
         """Close episodes of machines whose data stopped."""

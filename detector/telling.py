@@ -1,5 +1,6 @@
 """What the detector tells: events into the outbox, what is expected of machines in turn, how it keeps up."""
 
+import asyncio
 import math
 import time
 from collections import deque
@@ -56,7 +57,12 @@ class Telling:
                 messages.append((ANOMALY, AnomalyTopic(live.machine), encode(event)))
                 self.opened += told.phase == "opened"
                 log.info("anomaly", phase=told.phase, machine=live.machine, id=event.anomaly_id)
+        if not news:
+            return
         await self._outbox.put_all(messages)
+        await asyncio.to_thread(self._keep_episodes, news)
+
+    def _keep_episodes(self, news: Sequence[tuple[MachineLive, News]]) -> None:
         for live, one in news:
             last = one.told[-1]
             over = last.phase == "closed" and not last.episode.left
