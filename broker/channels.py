@@ -54,6 +54,7 @@ _COMMANDERS: Final = (
     *every(Role.OPERATOR, Role.ENGINEER, Role.FLOWS, user=OWN, service="gateway"),
     *every(Role.ENGINEER, Role.FLOWS, user=OWN, service="alarms"),
     *every(Role.ENGINEER, Role.FLOWS, user=OWN, service="detector"),
+    *every(Role.OPERATOR, user=OWN, service="detector", verb="maintain"),
     *every(Role.ENGINEER, user=OWN, service="simulator"),
     *every(Role.GATEWAY, user=OWN, service="detector"),
     *every(Role.VOICE, user=OWN, service="alarms", verb="acknowledge"),

@@ -126,6 +126,12 @@ def test_a_voice_user_acknowledges_and_does_no_more() -> None:
     assert not writes(Role.VOICE, "anna", "command/anna/alarms/shelve")
 
 
+def test_an_operator_says_that_a_machine_is_worked_on_and_orders_no_other_thing_of_the_detector() -> None:
+    assert writes(Role.OPERATOR, "anna", "command/anna/detector/maintain")
+    for verb in ("detect", "model"):
+        assert not writes(Role.OPERATOR, "anna", f"command/anna/detector/{verb}")
+
+
 @pytest.mark.parametrize("role", ALL_BUT_ADMIN)
 def test_only_the_administrator_touches_what_stands_outside_the_root(role: Role) -> None:
     for rule in [*rules(role, ROOT), *personal_rules(role, "anna", ROOT)]:
