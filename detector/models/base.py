@@ -202,3 +202,18 @@ def patience_in(facts: dict[str, object]) -> Patience:
         return msgspec.convert(facts.get("patience"), Patience)
     except msgspec.ValidationError as error:
         raise WrongModelError(f"the stored patience is incomplete ({error}); train again") from error
+
+
+def packed_fields(every: dict[str, object]) -> tuple[dict[str, NDArray], dict[str, object]]:  # type: ignore[type-arg]
+    """Split a model's fields into arrays and JSON, its patience as an object of its fields."""
+    arrays = {name: value for name, value in every.items() if isinstance(value, np.ndarray)}
+    facts = {name: value for name, value in every.items() if name not in arrays}
+    return arrays, facts | {"patience": msgspec.to_builtins(every["patience"])}
+
+
+def check_fields(kind: str, wanted: set[str], found: set[str]) -> None:
+    """Raise WrongModelError where a packed model has other fields than its kind has."""
+    if wanted != found:
+        differ = ", ".join(sorted(wanted ^ found))
+        msg = f"a {kind} model has other fields (missing or unknown: {differ}); train again"
+        raise WrongModelError(msg)

@@ -6,7 +6,7 @@ is how far outside of everything it has seen a reading lies, so a window's mean 
 A missing metric is not asked for: at its splits the row goes where most training rows went.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import ClassVar, Self
 
 import numpy as np
@@ -22,7 +22,9 @@ from detector.models.base import (
     WindowFollower,
     WindowModel,
     WrongModelError,
+    check_fields,
     metrics_in,
+    packed_fields,
     patience_in,
 )
 from detector.models.forest_features import (
@@ -208,19 +210,12 @@ class ForestModel(WindowModel):
 
     def pack(self) -> tuple[dict[str, NDArray], dict[str, object]]:  # type: ignore[type-arg]
         """Split the fields into arrays and JSON."""
-        every = {f.name: getattr(self, f.name) for f in fields(self)}
-        arrays = {name: value for name, value in every.items() if isinstance(value, np.ndarray)}
-        facts = {name: value for name, value in every.items() if name not in arrays}
-        return arrays, {**facts, "patience": asdict(self.patience)}
+        return packed_fields({f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod
     def unpack(cls, arrays: dict[str, NDArray], facts: dict[str, object]) -> Self:  # type: ignore[type-arg]
         """Check names, shapes and that no node leads out of its tree, then put the fields together again."""
-        wanted, found = {f.name for f in fields(cls)}, {*arrays, *facts}
-        if wanted != found:
-            differ = ", ".join(sorted(wanted ^ found))
-            msg = f"a {cls.kind} model has other fields (missing or unknown: {differ}); train again"
-            raise WrongModelError(msg)
+        check_fields(cls.kind, {f.name for f in fields(cls)}, {*arrays, *facts})
         metrics = metrics_in(facts)
         _check_arrays(arrays, len(metrics))
         return cls(**{**arrays, **facts, "metrics": metrics, "patience": patience_in(facts)})  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ threshold is the highest score of training times a margin, and never below so ma
 so it cannot have shown the worst that is normal.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import ClassVar, Self
 
 import numpy as np
@@ -29,7 +29,9 @@ from detector.models.base import (
     TooFewRowsError,
     WindowModel,
     WrongModelError,
+    check_fields,
     metrics_in,
+    packed_fields,
     patience_in,
 )
 from detector.models.residual_fit import (
@@ -259,19 +261,12 @@ class ResidualModel(WindowModel):
 
     def pack(self) -> tuple[dict[str, NDArray], dict[str, object]]:  # type: ignore[type-arg]
         """Split the fields into arrays and JSON."""
-        every = {f.name: getattr(self, f.name) for f in fields(self)}
-        arrays = {name: value for name, value in every.items() if isinstance(value, np.ndarray)}
-        facts = {name: value for name, value in every.items() if name not in arrays}
-        return arrays, {**facts, "patience": asdict(self.patience)}
+        return packed_fields({f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod
     def unpack(cls, arrays: dict[str, NDArray], facts: dict[str, object]) -> Self:  # type: ignore[type-arg]
         """Check names and shapes, then put the fields together again."""
-        wanted, found = {f.name for f in fields(cls)}, {*arrays, *facts}
-        if wanted != found:
-            differ = ", ".join(sorted(wanted ^ found))
-            msg = f"a {cls.kind} model has other fields (missing or unknown: {differ}); train again"
-            raise WrongModelError(msg)
+        check_fields(cls.kind, {f.name for f in fields(cls)}, {*arrays, *facts})
         metrics = metrics_in(facts)
         width = len(metrics)
         for name, array in arrays.items():
